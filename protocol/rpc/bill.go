@@ -1,0 +1,107 @@
+package rpc
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+)
+
+// payer says whose bucket a line of a bill is.
+type payer int
+
+const (
+	byPeer payer = iota
+	byNear
+	byFar
+	inTotal
+	payers
+	byNobody payer = -1
+)
+
+// bill is all the buckets that one request is charged to, refilled to now. A
+// bucket that limits nothing is nil.
+type bill struct {
+	buckets [payers]*bucket
+	rates   [payers]Rate
+}
+
+// bill finds the buckets of from. The lock is held, and stays held while the
+// bill is in use.
+func (l *Limiter) bill(now time.Time, from protocol.Remote) bill {
+	if l.epoch.IsZero() {
+		l.epoch = now
+	}
+	at := int64(now.Sub(l.epoch))
+	var b bill
+	if r := l.perPeer; r.limited() {
+		b.buckets[byPeer], b.rates[byPeer] = l.peers.get(from.Peer, at, r), r
+		if l.subnets && from.IP.IsValid() {
+			near, far := subnetsOf(from.IP)
+			r = l.perPeer.times(nearFactor)
+			b.buckets[byNear], b.rates[byNear] = l.near.get(near, at, r), r
+			r = l.perPeer.times(farFactor)
+			b.buckets[byFar], b.rates[byFar] = l.far.get(far, at, r), r
+		}
+	}
+	if r := l.total; r.limited() {
+		l.all.refill(at, r)
+		b.buckets[inTotal], b.rates[inTotal] = &l.all, r
+	}
+	return b
+}
+
+// subnetsOf returns ip's /24 and /16, or /56 and /48 if it is IPv6.
+func subnetsOf(ip netip.Addr) (near, far netip.Prefix) {
+	nearBits, farBits := 56, 48
+	if ip = ip.Unmap().WithZone(""); ip.Is4() {
+		nearBits, farBits = 24, 16
+	}
+	near, _ = ip.Prefix(nearBits)
+	far, _ = ip.Prefix(farBits)
+	return near, far
+}
+
+// refusal names the bucket that cannot pay cost within maxDebt seconds' worth of
+// debt, byNobody if all can.
+func (b *bill) refusal(cost, maxDebt float64) payer {
+	for p, bk := range b.buckets {
+		if bk == nil {
+			continue
+		}
+		debt := maxDebt * b.rates[p].PerSecond
+		if payer(p) == inTotal {
+			debt *= (1 + b.entitled()) / 2
+		}
+		if !bk.affords(cost, b.rates[p], debt) {
+			return payer(p)
+		}
+	}
+	return byNobody
+}
+
+// pay takes cost from every bucket and returns how long the peer is to pause.
+// Of the total's debt it bears the more the emptier its own bucket is.
+func (b *bill) pay(cost float64) (pause time.Duration) {
+	for p, bk := range b.buckets {
+		if bk == nil {
+			continue
+		}
+		bk.level -= cost
+		d := bk.pause(b.rates[p])
+		if payer(p) == inTotal {
+			d = time.Duration(float64(d) * (1 - b.entitled()))
+		}
+		pause = max(pause, d)
+	}
+	return pause
+}
+
+// entitled returns how full the peer's own bucket is, 0 to 1; 0 if peers are not
+// limited, so that all bear the same.
+func (b *bill) entitled() float64 {
+	if b.buckets[byPeer] == nil {
+		return 0
+	}
+	return min(1, max(0, b.buckets[byPeer].level/b.rates[byPeer].Burst))
+}

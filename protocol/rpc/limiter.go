@@ -1,0 +1,194 @@
+package rpc
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/kdht/kdht/protocol"
+)
+
+// Costs of requests and bytes in units (reliability.md §3, last paragraphs).
+// Bytes keep a peer at the default rate below 1 MB/s of answers (P7).
+const (
+	unitBytesIn  = 16 << 10
+	unitBytesOut = 8 << 10
+	otherCost    = 1 // of a frame whose type has no meaning
+)
+
+// defaultCosts are the units of each type of request, bytes not counted.
+var defaultCosts = [protocol.NumTypes]float64{
+	protocol.PutValue: 5, protocol.GetValue: 1, protocol.AddProvider: 1,
+	protocol.GetProviders: 2, protocol.FindNode: 1, protocol.Ping: 0.2,
+}
+
+// DefaultPeerRate is what one peer gets unless told otherwise: far above what
+// honest peers ask for but in bursts (reliability.md §3).
+var DefaultPeerRate = Rate{PerSecond: 100, Burst: 1000}
+
+// Subnets get a multiple of a peer's rate (DESIGN §8).
+const (
+	nearFactor = 8  // a /24 or a /56
+	farFactor  = 32 // a /16 or a /48
+)
+
+// LimiterConfig shapes a limiter. The zero value is a good one.
+type LimiterConfig struct {
+	// PerPeer is each peer's rate; the zero Rate means DefaultPeerRate.
+	PerPeer Rate
+	// Total is the whole process's rate; the zero Rate means Unlimited.
+	Total Rate
+	// Subnets gives every /24 (IPv4) or /56 (IPv6) 8 times a peer's rate, and
+	// every /16 or /48 32 times. Senders without an IP are in no subnet.
+	Subnets bool
+	// MaxPeers is how many peers (and how many subnets) are told apart; 0 means
+	// 4096, about 0.5 MB. Beyond it the longest silent one is forgotten.
+	MaxPeers int
+	// MaxDebt is the deepest debt as time to pay it off; 0 means 5 s.
+	MaxDebt time.Duration
+	// Costs are the units of each type; 0 means the default.
+	Costs [protocol.NumTypes]float64
+}
+
+// Limiter is a Gate of token buckets: one per peer, optionally one per subnet,
+// one in total. Each request costs units by type and by size, answers cost units
+// by size. Who is in debt is paused until it is paid; who is so deep in debt that
+// not even the pauses can have been kept is refused with ErrLimited.
+//
+// In any time t a bucket serves at most burst + rate*t + its deepest debt, which
+// is MaxDebt*rate or one request, whichever is more, and the answers to what it
+// served last. Debt of the total bucket is laid on the peers by how empty their
+// own buckets are: a quiet peer with a full bucket is hardly paused, and refused
+// only when the total debt is at its bound, a busy one at half of it.
+//
+// A new peer starts with a full burst while the table has room or the longest
+// silent peer has refilled; under churn pressure it starts with what that peer
+// has left (see buckets). A clock set back costs nobody anything but the time
+// it takes to notice, at most a second. Memory is bounded by MaxPeers. Methods
+// may be called from any goroutine.
+type Limiter struct {
+	costs   [protocol.NumTypes]float64
+	maxDebt float64 // seconds
+	subnets bool
+
+	mu      sync.Mutex
+	perPeer Rate
+	total   Rate
+	epoch   time.Time // what bucket times count from
+	peers   *buckets[peer.ID]
+	near    *buckets[netip.Prefix]
+	far     *buckets[netip.Prefix]
+	all     bucket
+	stats   LimiterStats
+}
+
+// LimiterStats is a snapshot of what a limiter has done.
+type LimiterStats struct {
+	Admitted uint64        // requests, paused ones included
+	Paused   uint64        // admitted in debt
+	Pause    time.Duration // sum of all pauses asked for
+	// Refused, by whose debt it was.
+	LimitedByPeer, LimitedBySubnet, LimitedInTotal uint64
+	Peers                                          int    // held now
+	Forgotten                                      uint64 // peers that made room for others
+	ForgottenEarly                                 uint64 // of these, before they had refilled
+}
+
+// NewLimiter returns a limiter with full buckets.
+func NewLimiter(cfg LimiterConfig) *Limiter {
+	if cfg.MaxPeers <= 0 {
+		cfg.MaxPeers = 4096
+	}
+	if cfg.MaxDebt <= 0 {
+		cfg.MaxDebt = 5 * time.Second
+	}
+	for t, c := range defaultCosts {
+		if cfg.Costs[t] <= 0 {
+			cfg.Costs[t] = c
+		}
+	}
+	l := &Limiter{
+		costs: cfg.Costs, maxDebt: cfg.MaxDebt.Seconds(), subnets: cfg.Subnets,
+		peers: newBuckets[peer.ID](cfg.MaxPeers),
+		near:  newBuckets[netip.Prefix](cfg.MaxPeers),
+		far:   newBuckets[netip.Prefix](cfg.MaxPeers),
+	}
+	l.Set(cfg.PerPeer, cfg.Total)
+	return l
+}
+
+// Set changes the rates from now on; the zero Rate means the default, as in
+// LimiterConfig. Levels stay, but none stays above its new burst.
+func (l *Limiter) Set(perPeer, total Rate) {
+	if perPeer == (Rate{}) {
+		perPeer = DefaultPeerRate
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.total.limited() {
+		l.all.level = total.filled().Burst // it starts, and starts full
+	}
+	l.perPeer, l.total = perPeer.filled(), total.filled()
+}
+
+// Rates returns the rates in force.
+func (l *Limiter) Rates() (perPeer, total Rate) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.perPeer, l.total
+}
+
+// Stats returns a snapshot.
+func (l *Limiter) Stats() LimiterStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stats
+	s.Peers, s.Forgotten, s.ForgottenEarly = l.peers.len(), l.peers.evicted, l.peers.early
+	return s
+}
+
+// Admit implements Gate: it charges a request of type t and of size bytes, or
+// refuses it and charges nothing.
+func (l *Limiter) Admit(now time.Time, from protocol.Remote, t protocol.Type, size int) (time.Duration, error) {
+	cost := float64(otherCost)
+	if t.Valid() {
+		cost = l.costs[t]
+	}
+	cost += float64(size) / unitBytesIn
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	bill := l.bill(now, from)
+	if refusal := bill.refusal(cost, l.maxDebt); refusal != byNobody {
+		*l.limitedBy(refusal)++
+		return 0, ErrLimited
+	}
+	pause := bill.pay(cost)
+	l.stats.Admitted++
+	if pause > 0 {
+		l.stats.Paused++
+		l.stats.Pause += pause
+	}
+	return pause, nil
+}
+
+// Charge counts size bytes of answer to from, which may put it deeper into debt
+// than any request would, and returns how long to pause.
+func (l *Limiter) Charge(now time.Time, from protocol.Remote, size int) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	bill := l.bill(now, from)
+	return bill.pay(float64(size) / unitBytesOut)
+}
+
+// limitedBy returns the counter of refusals because of p.
+func (l *Limiter) limitedBy(p payer) *uint64 {
+	switch p {
+	case byPeer:
+		return &l.stats.LimitedByPeer
+	case inTotal:
+		return &l.stats.LimitedInTotal
+	}
+	return &l.stats.LimitedBySubnet
+}
