@@ -28,4 +28,32 @@ const (
 	// MaxAnswer is the size in bytes that no built answer exceeds, a stored
 	// record not counted (wire.md §22).
 	MaxAnswer = 64 << 10
+	// MaxPeers is how many closer peers, and how many providers, of one message
+	// are kept at most; a deployed peer may name as many providers as a frame
+	// holds (wire.md §6).
+	MaxPeers = 8 << 10
+)
+
+// The least that an honest peer with an id and an honest address take in a
+// message: a frame that names more is padded, and the surplus is not kept. So
+// the room of a decoded message is a small multiple of its frame.
+const (
+	minPeerSize = 32 // an id of 32 bytes or more, and tags
+	minAddrSize = 8  // ip4 and tcp
+	freePeers   = 64
+	freeAddrs   = 1024
+)
+
+// peerRoom and addrRoom are how many peers of each kind, and how many
+// addresses in all, a message of size bytes may hold.
+func peerRoom(size int) int { return min(MaxPeers, freePeers+size/minPeerSize) }
+func addrRoom(size int) int { return freeAddrs + size/minAddrSize }
+
+// What a Message makes room for at first, and what it keeps for the next one.
+const (
+	firstPeers = MaxAnswerPeers
+	firstAddrs = 4 * MaxAnswerPeers
+	keptPeers  = 128
+	keptAddrs  = 2048
+	keptText   = 64 << 10
 )

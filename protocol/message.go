@@ -85,6 +85,7 @@ type Message struct {
 	Unknown []byte
 
 	addrs [][]byte // room for the Addrs of all decoded peers
+	text  []byte   // room for what JSON does not hold as bytes
 }
 
 // Record is a stored value as it travels (wire.md §3).
