@@ -1,0 +1,163 @@
+package kdht_test
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/kdht/kdht/test/layout"
+)
+
+// The rules of this house, checked over its own tree. How each is looked for stands in test/layout, where each has bad samples
+// that it must find. A rule that has become wrong is changed here and in docs/ARCHITECTURE.md, in the same commit.
+
+const module = "github.com/kdht/kdht"
+
+// Who may import whom. The core's three leaves may use nothing of third parties but the vocabulary of peers and addresses.
+var imports = map[string]layout.ImportRule{
+	"protocol/keyspace": {Foreign: []string{"github.com/libp2p/go-libp2p/core/peer"}},
+	"protocol": {Foreign: []string{
+		"github.com/libp2p/go-libp2p/core/peer",
+		"github.com/libp2p/go-libp2p/core/protocol",
+		"github.com/multiformats/go-multiaddr",
+		"github.com/multiformats/go-varint",
+		"google.golang.org/protobuf/encoding/protowire",
+	}},
+	"protocol/rpc":     {Ours: []string{"protocol"}},
+	"host":             {},
+	"host/build":       {},
+	"store":            {Ours: []string{"protocol", "protocol/keyspace"}},
+	"store/...":        {Ours: []string{"protocol", "protocol/keyspace", "store"}},
+	"routing/kademlia": {Ours: []string{"protocol", "protocol/keyspace"}},
+	"routing/sim":      {Ours: []string{"protocol", "protocol/keyspace", "protocol/rpc", "routing/kademlia", "store"}},
+	"routing":          {Ours: []string{"protocol", "protocol/keyspace", "protocol/rpc", "routing/kademlia", "store", "host"}},
+	"routing/amino":    {Ours: []string{"protocol", "protocol/keyspace", "routing/kademlia", "store", "host", "routing"}},
+	".":                {Ours: []string{"routing"}},
+	"cmd/...":          {Ours: []string{"*"}},
+	"examples/...":     {Ours: []string{"*"}},
+	"test/...":         {Ours: []string{"*"}},
+}
+
+// What of third parties is kept back, and for whom.
+var restricted = []layout.Restriction{
+	{
+		Module:  "github.com/libp2p/go-libp2p",
+		Except:  []string{"github.com/libp2p/go-libp2p/core"},
+		Allowed: []string{"host/build", "cmd/...", "examples/...", "test/..."},
+		Tests:   true,
+		Instead: "library packages use go-libp2p's core/* only; the host itself is made in host/build",
+	},
+	{
+		Module:  "github.com/ipfs/boxo",
+		Allowed: []string{"routing/amino", "cmd/...", "examples/...", "test/..."},
+		Tests:   true,
+		Instead: "boxo is linked by routing/amino and by programs only",
+	},
+	{Module: "github.com/libp2p/go-libp2p-kad-dht", Instead: "this project is an implementation of its own"},
+	{Module: "github.com/libp2p/go-libp2p-kbucket", Instead: "this project is an implementation of its own"},
+}
+
+const (
+	takeNow = "take now as an argument, so that the same code runs live and simulated"
+	owned   = "one goroutine owns this code, so there is nothing to lock; publish immutable views through sync/atomic"
+	noIO    = "the core does no I/O: return what is to be said, or take it as an argument"
+	inject  = "draw from the *math/rand/v2.Rand that the caller injects, so that a seed replays a run"
+)
+
+var clocks = map[string]string{
+	"time.Now": takeNow, "time.Since": takeNow, "time.Until": takeNow, "time.Sleep": takeNow, "time.After": takeNow,
+	"time.AfterFunc": takeNow, "time.NewTimer": takeNow, "time.NewTicker": takeNow, "time.Tick": takeNow,
+}
+
+// What the core may not touch: the same inputs give the same outputs, in every run.
+var pure = []layout.Purity{
+	{
+		Dirs: []string{"protocol", "protocol/keyspace", "routing/kademlia"},
+		Packages: map[string]string{
+			"sync": owned, "log": noIO, "log/slog": noIO, "github.com/ipfs/go-log/v2": noIO, "os": noIO, "net": noIO, "net/http": noIO,
+			"math/rand": inject, "crypto/rand": inject,
+		},
+		Names: clocks,
+		Only:  map[string][]string{"math/rand/v2": {"Rand", "Source", "New", "NewPCG", "NewChaCha8", "PCG", "ChaCha8"}},
+		NoGo:  true,
+	},
+	// These are called from many goroutines and may lock, but they too are told the time.
+	{Dirs: []string{"protocol/rpc", "store"}, Names: clocks},
+}
+
+var limits = layout.Limits{FileLines: 400, FuncLines: 60, ShortLines: 30, ShortShare: 90, StructField: 15}
+
+// What has earned its place at the top of the tree.
+var entries = []string{
+	".ci", ".gitignore", "LICENSE", "README.md", "cmd", "deploy", "docs", "example_test.go", "examples", "go.mod", "go.sum", "host",
+	"kdht.go", "layout_test.go", "options.go", "protocol", "routing", "store", "test",
+}
+
+func sources(t *testing.T) []*layout.Source {
+	t.Helper()
+	sources, err := layout.Read(".")
+	if err != nil {
+		t.Fatalf("reading the tree: %v", err)
+	}
+	if len(sources) < 10 {
+		t.Fatalf("only %d Go files found: this check looks in the wrong place", len(sources))
+	}
+	return sources
+}
+
+func report(t *testing.T, problems []layout.Problem) {
+	t.Helper()
+	for _, p := range problems {
+		t.Error(p)
+	}
+}
+
+func TestLayoutImports(t *testing.T) {
+	report(t, layout.Imports(sources(t), module, imports))
+	report(t, layout.Restricted(sources(t), restricted))
+}
+
+func TestLayoutPurity(t *testing.T) {
+	for _, p := range pure {
+		report(t, layout.Pure(sources(t), p))
+	}
+}
+
+func TestLayoutSizes(t *testing.T) { report(t, layout.Sizes(sources(t), limits)) }
+
+func TestLayoutWaits(t *testing.T) { report(t, layout.Waits(sources(t))) }
+
+func TestLayoutEntries(t *testing.T) {
+	tracked, err := layout.Tracked(".")
+	if err != nil {
+		t.Logf("no check of the tree's top level outside of a git repository: %v", err)
+		return
+	}
+	report(t, layout.Entries(tracked, entries))
+}
+
+// No other implementation of this protocol is linked, through whatever dependency.
+func TestLayoutLinksNoOtherDHT(t *testing.T) {
+	foreign := regexp.MustCompile(`github\.com/libp2p/go-libp2p-(kad-dht|kbucket)`)
+	cmd := exec.Command("go", "list", "-e", "-deps", "-test", "./...")
+	cmd.Stderr = os.Stderr
+	linked, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("listing the packages that are linked: %v", err)
+	}
+	if !strings.Contains(string(linked), "github.com/libp2p/go-libp2p/core/peer") {
+		t.Fatal("the list of linked packages lacks one that is known to be linked: this check looks in the wrong place")
+	}
+	for _, line := range foreign.FindAllString(string(linked), -1) {
+		t.Errorf("%s is linked: find who imports it with `go list -deps` and take it out", line)
+	}
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range foreign.FindAllString(string(mod), -1) {
+		t.Errorf("go.mod requires %s: take it out", line)
+	}
+}
