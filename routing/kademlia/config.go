@@ -1,0 +1,93 @@
+package kademlia
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Config is what a Node needs. Self, Network and Rand must be set; every other
+// zero value means the default given.
+type Config struct {
+	Self    peer.ID
+	Network Network
+	// Rand is the only source of randomness; the Node alone draws from it.
+	Rand *rand.Rand
+	// Validator judges values found (nil: every value is valid, the first wins).
+	Validator Validator
+	// K is the number of replicas and the size of a bucket (20), Alpha the number
+	// of requests of a lookup in flight (10), Beta how many of the nearest must
+	// have answered before a lookup turns to its end (3) (wire.md §19).
+	K, Alpha, Beta int
+	Timing         Timing
+	// TakeAddrs cuts a peer's addresses to those we would dial (nil: all). It
+	// may return its argument but must not change it.
+	TakeAddrs func(addrs [][]byte) [][]byte
+	// Admit says whether a peer may enter the table (nil: every one).
+	Admit func(c *Contact) bool
+	// Follow says whether a peer named in an answer may be asked (nil: every one).
+	Follow func(c *Contact) bool
+	// Trace watches (nil: nobody).
+	Trace *Trace
+}
+
+// Timing holds the Node's periods and patience; zero values mean the default
+// given, a negative period switches its activity off.
+type Timing struct {
+	// Slot is how long a request may hold one of the α slots (1 s), GiveUp how
+	// long a lookup waits for it at all (5 s). A late answer counts either way.
+	Slot, GiveUp time.Duration
+	// Probe is how long a member may be silent before it is probed (15 min);
+	// Suspect is the same when a newcomer waits for its place (1 min).
+	Probe, Suspect time.Duration
+	// Refresh is the period of the table's refresh (10 min, wire.md §10).
+	Refresh time.Duration
+	// Reprovide is the period of announcing own keys again (22 h, wire.md §8),
+	// Retry the pause after an announcement that reached nobody (5 min).
+	Reprovide, Retry time.Duration
+	// Cache is how long the end of a lookup is remembered as the beginning of
+	// another to the same key (2 min).
+	Cache time.Duration
+}
+
+func orDefault(d *time.Duration, value time.Duration) {
+	if *d == 0 {
+		*d = value
+	}
+}
+
+func (t *Timing) fill() {
+	orDefault(&t.Slot, time.Second)
+	orDefault(&t.GiveUp, 5*time.Second)
+	orDefault(&t.Probe, 15*time.Minute)
+	orDefault(&t.Suspect, time.Minute)
+	orDefault(&t.Refresh, 10*time.Minute)
+	orDefault(&t.Reprovide, 22*time.Hour)
+	orDefault(&t.Retry, 5*time.Minute)
+	orDefault(&t.Cache, 2*time.Minute)
+}
+
+// check fills in the defaults and says what is missing.
+func (c *Config) check() error {
+	if err := c.Self.Validate(); err != nil {
+		return errors.New("kademlia: Config.Self is not a peer id")
+	}
+	if c.Network == nil || c.Rand == nil {
+		return errors.New("kademlia: Config.Network and Config.Rand must be set")
+	}
+	if c.K < 0 || c.Alpha < 0 || c.Beta < 0 {
+		return errors.New("kademlia: K, Alpha and Beta must not be negative")
+	}
+	for _, d := range []struct{ value, fallback *int }{{&c.K, &defaultK}, {&c.Alpha, &defaultAlpha}, {&c.Beta, &defaultBeta}} {
+		if *d.value == 0 {
+			*d.value = *d.fallback
+		}
+	}
+	c.Timing.fill()
+	return nil
+}
+
+// The constants of deployed peers (wire.md §19).
+var defaultK, defaultAlpha, defaultBeta = 20, 10, 3

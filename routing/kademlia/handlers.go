@@ -1,0 +1,245 @@
+package kademlia
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// ErrBadRequest means that a request breaks a rule of wire.md §6; its stream is
+// reset.
+var ErrBadRequest = errors.New("bad request")
+
+// ValueStore is what the handlers need of a store of values.
+type ValueStore interface {
+	// Put stores rec if it is valid and not worse than what is stored.
+	Put(now time.Time, rec protocol.Record) error
+	// Get returns what is stored under key and not expired.
+	Get(now time.Time, key []byte) (protocol.Record, bool, error)
+}
+
+// ProviderStore is what the handlers need of a store of provider records.
+type ProviderStore interface {
+	// Add stores that provider provides key; it copies both.
+	Add(now time.Time, key []byte, provider protocol.Peer) error
+	// Append appends a random sample of at most max providers of key to dst.
+	Append(now time.Time, key []byte, dst []protocol.Peer, max int) ([]protocol.Peer, error)
+}
+
+// Book knows peers that are not in the table; live it is the peerstore.
+type Book interface {
+	// Contact returns the peer's contact, our own for our own id, or nil if no
+	// address of it is known.
+	Contact(id peer.ID) *Contact
+	// Connected reports whether we hold a connection to the peer.
+	Connected(id peer.ID) bool
+}
+
+// Handlers answers the six requests exactly as wire.md §6 has it. Its methods
+// have the signature of rpc.Handler and run on the goroutines of their streams:
+// they read the table through a View and may wait for the stores, never for the
+// Node.
+//
+// resp arrives empty but for its type and cluster level.
+type Handlers struct {
+	Self peer.ID
+	K    int
+	View func() *View
+	// Values and Providers are the stores; nil switches the subsystem off, and
+	// its two requests are then refused by whoever dispatches.
+	Values    ValueStore
+	Providers ProviderStore
+	Book      Book
+	// Addrs cuts the addresses of a provider, as announced and as told, to those
+	// inside our network (nil: all).
+	Addrs func(addrs [][]byte) [][]byte
+}
+
+// maxReplicas bounds K, so that an answer's peers fit on the stack.
+const maxReplicas = 64
+
+// Ping echoes the request without its peers.
+func (h *Handlers) Ping(_ time.Time, _ protocol.Remote, req, resp *protocol.Message) error {
+	echo(req, resp)
+	return nil
+}
+
+// FindNode answers with the k nearest peers, the target itself first if we know
+// where it is. Peers without a known address are left out.
+func (h *Handlers) FindNode(_ time.Time, from protocol.Remote, req, resp *protocol.Message) error {
+	if len(req.Key) == 0 {
+		return fmt.Errorf("%w: FIND_NODE without a key", ErrBadRequest)
+	}
+	h.closest(from.Peer, req.Key, resp)
+	if len(resp.CloserPeers) == 0 || !bytes.Equal(resp.CloserPeers[0].ID, req.Key) {
+		h.prependTarget(req.Key, resp)
+	}
+	kept := resp.CloserPeers[:0]
+	for _, p := range resp.CloserPeers {
+		if len(p.Addrs) > 0 {
+			kept = append(kept, p)
+		}
+	}
+	resp.CloserPeers = kept
+	return nil
+}
+
+// prependTarget puts the peer that key names in front, if the book knows it.
+func (h *Handlers) prependTarget(key []byte, resp *protocol.Message) {
+	id, err := peer.IDFromBytes(key)
+	if err != nil {
+		return
+	}
+	c := h.Book.Contact(id)
+	if c == nil {
+		return
+	}
+	resp.CloserPeers = append(resp.CloserPeers, protocol.Peer{})
+	copy(resp.CloserPeers[1:], resp.CloserPeers)
+	resp.CloserPeers[0] = h.told(c)
+}
+
+// GetValue answers with the stored record, if any, and the k nearest peers.
+func (h *Handlers) GetValue(now time.Time, from protocol.Remote, req, resp *protocol.Message) error {
+	if len(req.Key) == 0 {
+		return fmt.Errorf("%w: GET_VALUE without a key", ErrBadRequest)
+	}
+	rec, found, err := h.Values.Get(now, req.Key)
+	if err != nil {
+		return err
+	}
+	resp.Key, resp.Record, resp.HasRecord = req.Key, rec, found
+	h.closest(from.Peer, req.Key, resp)
+	return nil
+}
+
+// PutValue stores the record and echoes the request without its peers.
+func (h *Handlers) PutValue(now time.Time, _ protocol.Remote, req, resp *protocol.Message) error {
+	if len(req.Key) == 0 || !req.HasRecord || !bytes.Equal(req.Key, req.Record.Key) {
+		return fmt.Errorf("%w: PUT_VALUE needs a record under the request's own key", ErrBadRequest)
+	}
+	if err := h.Values.Put(now, req.Record); err != nil {
+		return err
+	}
+	echo(req, resp)
+	return nil
+}
+
+// GetProviders answers with a random sample of the providers known and the k
+// nearest peers.
+func (h *Handlers) GetProviders(now time.Time, from protocol.Remote, req, resp *protocol.Message) error {
+	if err := checkProviderKey(req.Key); err != nil {
+		return err
+	}
+	var err error
+	resp.Key = req.Key
+	resp.ProviderPeers, err = h.Providers.Append(now, req.Key, resp.ProviderPeers, protocol.MaxAnswerProviders)
+	if err != nil {
+		return err
+	}
+	for i := range resp.ProviderPeers {
+		h.complete(&resp.ProviderPeers[i])
+	}
+	h.closest(from.Peer, req.Key, resp)
+	return nil
+}
+
+// AddProvider stores the sender as a provider of the key, under the addresses
+// it announces; it is never answered. Entries for other peers are skipped.
+func (h *Handlers) AddProvider(now time.Time, from protocol.Remote, req, _ *protocol.Message) error {
+	if err := checkProviderKey(req.Key); err != nil {
+		return err
+	}
+	stored := false
+	for i := range req.ProviderPeers {
+		p := &req.ProviderPeers[i]
+		if string(p.ID) != string(from.Peer) || !anyParses(p) {
+			continue
+		}
+		c := contactOf(from.Peer, h.inNetwork(ownAddrs(p.ID, p.Addrs)))
+		if err := h.Providers.Add(now, req.Key, c.Peer); err != nil {
+			return err
+		}
+		stored = true
+	}
+	if !stored {
+		return fmt.Errorf("%w: ADD_PROVIDER announces nobody but its sender, with at least one address", ErrBadRequest)
+	}
+	return nil
+}
+
+// closest fills in the k members nearest to key but the requester, nearest
+// first.
+func (h *Handlers) closest(requester peer.ID, key []byte, resp *protocol.Message) {
+	var room [maxReplicas + 1]*Contact
+	target := keyspace.KeyOf(key)
+	k := min(h.K, maxReplicas)
+	for _, c := range h.View().AppendClosest(room[:0], &target, k+1) {
+		if c.ID != requester && len(resp.CloserPeers) < k {
+			resp.CloserPeers = append(resp.CloserPeers, h.told(c))
+		}
+	}
+}
+
+// told returns what answers say of c.
+func (h *Handlers) told(c *Contact) protocol.Peer {
+	p := c.Peer
+	if c.ID != h.Self && h.Book.Connected(c.ID) {
+		p.Connection = protocol.Connected
+	}
+	return p
+}
+
+// complete adds to a provider what its record leaves open: whether we are
+// connected to it, and addresses if none are stored.
+func (h *Handlers) complete(p *protocol.Peer) {
+	id := peer.ID(p.ID)
+	if len(p.Addrs) == 0 {
+		if c := h.Book.Contact(id); c != nil {
+			*p = c.Peer
+		}
+	}
+	if id != h.Self && h.Book.Connected(id) {
+		p.Connection = protocol.Connected
+	}
+}
+
+func (h *Handlers) inNetwork(addrs [][]byte) [][]byte {
+	if h.Addrs == nil {
+		return addrs
+	}
+	return h.Addrs(addrs)
+}
+
+func checkProviderKey(key []byte) error {
+	if len(key) == 0 || len(key) > protocol.MaxProviderKey {
+		return fmt.Errorf("%w: a provider key has 1 to %d bytes, not %d", ErrBadRequest, protocol.MaxProviderKey, len(key))
+	}
+	return nil
+}
+
+// anyParses reports whether any address of p is a multiaddr: what deployed
+// servers ask of an announcement before they filter (wire.md §6).
+func anyParses(p *protocol.Peer) bool {
+	for _, a := range p.Addrs {
+		if _, ok := protocol.SplitP2P(a, p.ID); ok {
+			return true
+		}
+		if _, err := multiaddr.NewMultiaddrBytes(a); err == nil {
+			return true // nothing to dial, yet no reason to refuse
+		}
+	}
+	return false
+}
+
+// echo makes resp the request without its peers.
+func echo(req, resp *protocol.Message) {
+	resp.Type, resp.Key, resp.ClusterLevel = req.Type, req.Key, req.ClusterLevel
+	resp.Record, resp.HasRecord, resp.Unknown = req.Record, req.HasRecord, req.Unknown
+}

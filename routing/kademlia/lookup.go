@@ -1,0 +1,235 @@
+package kademlia
+
+import (
+	"slices"
+
+	"github.com/kdht/kdht/protocol/keyspace"
+)
+
+// progress is how far the lookup has come with one candidate.
+type progress uint8
+
+const (
+	heard    progress = iota // known, not asked
+	asking                   // asked, holds one of the α slots
+	slow                     // asked, holds no slot any more, is still waited for
+	answered                 // has answered, in time or late
+	failed                   // has failed, or been given up
+)
+
+// candidate is a peer on the way to the target.
+type candidate struct {
+	contact  *Contact
+	distance keyspace.Distance
+	state    progress
+	hop      int // requests on the shortest chain of referrals known, itself included
+}
+
+// Lookup is one iterative walk towards a target and nothing else (the paper,
+// §2.3; wire.md §9): candidates in order of distance, each with its state.
+//
+// A peer is asked at most once. While the β nearest live candidates have not
+// all answered, α are asked at a time; from then on the rest of the k nearest
+// are asked at once. The lookup is done when the k nearest live candidates have
+// all answered, or after maxAsked requests. A candidate that fails makes room
+// for the next nearest; one that answers after having been given up counts as
+// answered again.
+type Lookup struct {
+	target         keyspace.Key
+	k, alpha, beta int
+	candidates     []candidate // nearest first
+	slots          int         // candidates in state asking
+	asked          int
+}
+
+const (
+	// maxCandidates bounds what a lookup remembers, nearest first. Deployed
+	// lookups hear of about 250 peers.
+	maxCandidates = 512
+	// maxAsked bounds the requests of one lookup, whatever ever nearer peers the
+	// answers invent. Honest lookups in networks of a million stay below 60.
+	maxAsked = 256
+)
+
+// newLookup returns a lookup that begins at seeds.
+func newLookup(target keyspace.Key, k, alpha, beta int, seeds []*Contact) *Lookup {
+	l := &Lookup{target: target, k: k, alpha: alpha, beta: min(beta, k)}
+	for _, c := range seeds {
+		l.add(c, 1)
+	}
+	return l
+}
+
+// find returns the position of the candidate with this key, or where it would
+// stand.
+func (l *Lookup) find(key *keyspace.Key) (int, bool) {
+	d := keyspace.DistanceOf(&l.target, key)
+	return slices.BinarySearchFunc(l.candidates, d, func(c candidate, d keyspace.Distance) int {
+		return c.distance.Compare(&d)
+	})
+}
+
+// Knows reports whether hearing of the peer with this key again is no news: it
+// is a candidate that has been asked, or could be.
+func (l *Lookup) Knows(key *keyspace.Key) bool {
+	i, known := l.find(key)
+	return known && (l.candidates[i].state != heard || l.candidates[i].contact.HasAddrs())
+}
+
+// add makes c a candidate unless it is one; one that lacked addresses gets c's.
+func (l *Lookup) add(c *Contact, hop int) {
+	i, known := l.find(&c.Key)
+	if known {
+		if !l.Knows(&c.Key) {
+			l.candidates[i].contact = c
+		}
+		return
+	}
+	if i >= maxCandidates {
+		return
+	}
+	if len(l.candidates) >= maxCandidates {
+		if !l.dropFarthest() {
+			return
+		}
+		i, _ = l.find(&c.Key)
+	}
+	l.candidates = slices.Insert(l.candidates, i, candidate{contact: c, distance: keyspace.DistanceOf(&l.target, &c.Key), hop: hop})
+}
+
+// dropFarthest forgets the farthest candidate that has not been asked, and
+// reports whether there was one.
+func (l *Lookup) dropFarthest() bool {
+	for i := len(l.candidates) - 1; i >= 0; i-- {
+		if l.candidates[i].state == heard {
+			l.candidates = slices.Delete(l.candidates, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// Next returns the peer to ask now and counts it as asked, or nil if nobody is
+// to be asked before something else happens.
+func (l *Lookup) Next() *Contact {
+	if l.asked >= maxAsked || l.slots >= l.budget() {
+		return nil
+	}
+	live := 0
+	for i := range l.candidates {
+		c := &l.candidates[i]
+		switch c.state {
+		case failed:
+			continue
+		case heard:
+			c.state = asking
+			l.slots++
+			l.asked++
+			return c.contact
+		}
+		if live++; live == l.k {
+			break
+		}
+	}
+	return nil
+}
+
+// budget returns how many may be asked at a time: α until the β nearest live
+// candidates have answered, then as many as are left of the k nearest.
+func (l *Lookup) budget() int {
+	live := 0
+	for i := range l.candidates {
+		switch l.candidates[i].state {
+		case failed:
+			continue
+		case answered:
+			if live++; live == l.beta {
+				return max(l.alpha, l.k)
+			}
+		default:
+			return l.alpha
+		}
+	}
+	return l.alpha
+}
+
+// Done reports whether nothing more is to be asked or waited for: the k nearest
+// live candidates have all answered.
+func (l *Lookup) Done() bool {
+	live := 0
+	for i := range l.candidates {
+		switch l.candidates[i].state {
+		case asking, slow:
+			return false
+		case heard:
+			if l.asked < maxAsked {
+				return false
+			}
+		case answered:
+			if live++; live == l.k {
+				return true
+			}
+		}
+	}
+	return true
+}
+
+// Answered notes that the peer with this key has answered and named closer. It
+// returns the length of the chain of referrals that led to it.
+func (l *Lookup) Answered(key *keyspace.Key, closer []*Contact) (hop int) {
+	i, known := l.find(key)
+	if !known {
+		return 0
+	}
+	l.settle(i, answered)
+	hop = l.candidates[i].hop
+	for _, c := range closer {
+		l.add(c, hop+1)
+	}
+	return hop
+}
+
+// Failed notes that the peer with this key is not to be expected to answer.
+func (l *Lookup) Failed(key *keyspace.Key) {
+	if i, known := l.find(key); known && l.candidates[i].state != answered {
+		l.settle(i, failed)
+	}
+}
+
+// Slow notes that the peer with this key takes its time: its slot is free for
+// another, and its answer is still waited for.
+func (l *Lookup) Slow(key *keyspace.Key) {
+	if i, known := l.find(key); known && l.candidates[i].state == asking {
+		l.settle(i, slow)
+	}
+}
+
+// settle moves candidate i from its state to another and frees its slot.
+func (l *Lookup) settle(i int, to progress) {
+	if l.candidates[i].state == asking {
+		l.slots--
+	}
+	l.candidates[i].state = to
+}
+
+// hop returns how far down the chain of referrals the peer with this key is.
+func (l *Lookup) hop(key *keyspace.Key) int {
+	if i, known := l.find(key); known {
+		return l.candidates[i].hop
+	}
+	return 0
+}
+
+// appendAnswered appends up to n peers that have answered, nearest first.
+func (l *Lookup) appendAnswered(dst []*Contact, n int) []*Contact {
+	for i := range l.candidates {
+		if n <= 0 {
+			break
+		}
+		if l.candidates[i].state == answered {
+			dst = append(dst, l.candidates[i].contact)
+			n--
+		}
+	}
+	return dst
+}

@@ -1,0 +1,322 @@
+package kademlia
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// maxQueries bounds the operations under way at a time.
+const maxQueries = 4096
+
+// ErrNoAddrs means that we know no address of our own to announce.
+var ErrNoAddrs = errors.New("no address of our own to announce")
+
+// Node is one member of the overlay: it composes table, queries, prober,
+// refresher and reprovider, and routes every input to them.
+//
+// One goroutine owns a Node. Callbacks run on it, inside the call that caused
+// them, and may start or cancel operations. Every operation calls done exactly
+// once, inside the starting call if there is nobody to ask.
+type Node struct {
+	cfg        Config
+	self       *Contact // with our own addresses
+	table      *Table
+	requests   requests
+	queries    map[QueryID]*query
+	lastQuery  QueryID
+	cache      cache
+	prober     prober
+	refresher  refresher
+	reprovider reprovider
+}
+
+// NewNode returns a Node that knows nobody. The first peer it gets to know
+// starts its first refresh, and with it the periodic ones.
+func NewNode(cfg Config) (*Node, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, self: NewContact(cfg.Self, nil), queries: make(map[QueryID]*query), cache: newCache(cfg.Timing.Cache)}
+	n.table = newTable(n.self.Key, cfg.K)
+	n.requests = requests{network: cfg.Network, timing: &n.cfg.Timing, pending: make(map[RequestID]*request)}
+	n.prober = prober{node: n, known: make(map[peer.ID]bool)}
+	n.refresher = refresher{node: n}
+	n.reprovider = reprovider{node: n, byKey: make(map[string]*provided)}
+	return n, nil
+}
+
+// View returns the table's members as of now; safe from any goroutine.
+func (n *Node) View() *View { return n.table.View() }
+
+// Self returns our own contact, with the addresses set last.
+func (n *Node) Self() *Contact { return n.self }
+
+// Buckets describes the table for people.
+func (n *Node) Buckets() []BucketInfo { return n.table.info() }
+
+// CacheStats returns how often a lookup began at a remembered end, and how
+// often it found none.
+func (n *Node) CacheStats() (hits, misses uint64) { return n.cache.hits, n.cache.misses }
+
+// SetAddrs sets our own addresses, which announcements carry.
+func (n *Node) SetAddrs(addrs [][]byte) { n.self = NewContact(n.cfg.Self, addrs) }
+
+// PeerSeen tells that a peer is there and serves our protocol, with the
+// addresses it gives itself. A member counts as seen; another is verified first
+// and then taken in, or kept as a replacement if its bucket is full.
+func (n *Node) PeerSeen(now time.Time, c *Contact) {
+	c = n.filtered(c)
+	if c.ID == n.cfg.Self || n.cfg.Admit != nil && !n.cfg.Admit(c) {
+		return
+	}
+	if n.table.seen(now, &c.Key, c.ID) {
+		n.table.update(c)
+		return
+	}
+	if n.table.hasRoom(&c.Key) {
+		n.prober.candidate(now, c)
+		return
+	}
+	n.table.bucket(&c.Key).addReplacement(c, n.cfg.K)
+	n.prober.contest(now, c)
+}
+
+// PeerGone tells that a peer does not serve our protocol, or no longer.
+func (n *Node) PeerGone(now time.Time, id peer.ID) {
+	key := keyspace.KeyOfString(string(id))
+	if e := n.table.find(&key, id); e != nil {
+		n.evict(now, e.contact, errNotServing)
+		return
+	}
+	n.table.remove(&key, id)
+}
+
+// HandleResponse takes in the outcome of a request sent: the answer m, valid
+// during the call only, or err, which should wrap one of protocol's sentinels.
+// Unknown ids are ignored.
+func (n *Node) HandleResponse(now time.Time, id RequestID, m *protocol.Message, err error) {
+	r := n.requests.take(id)
+	if r == nil {
+		return
+	}
+	if m == nil && err == nil {
+		err = fmt.Errorf("no answer: %w", protocol.ErrMalformed)
+	}
+	late := r.stage == givenUp
+	switch {
+	case err == nil:
+		r.asker.answered(now, r.to, m, late)
+	case !late:
+		r.asker.failed(now, r.to, asSentinel(err))
+	}
+}
+
+// Advance does what has become due by now.
+func (n *Node) Advance(now time.Time) {
+	n.requests.advance(now)
+	n.prober.step(now)
+	n.refresher.advance(now)
+	n.reprovider.advance(now)
+}
+
+// NextDeadline returns when Advance is to be called next, at the latest; zero
+// if nothing is waited for.
+func (n *Node) NextDeadline() time.Time {
+	next := earlier(n.requests.nextDeadline(), n.prober.nextDeadline())
+	return earlier(next, earlier(n.refresher.nextDeadline(), n.reprovider.nextDeadline()))
+}
+
+// earlier returns the earlier of two times, of which a zero one is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// Refresh refreshes every bucket now and calls done, which may be nil, when
+// that is over; a round that runs already is joined.
+func (n *Node) Refresh(now time.Time, done func(now time.Time)) { n.refresher.start(now, true, done) }
+
+// FindNode finds the k live peers nearest to key (hashed once).
+func (n *Node) FindNode(now time.Time, key []byte, done func(time.Time, Result)) QueryID {
+	return n.search(now, protocol.FindNode, key, findNode{}, done)
+}
+
+// FindPeer finds the addresses of one peer: Result.Providers holds its contact.
+func (n *Node) FindPeer(now time.Time, id peer.ID, done func(time.Time, Result)) QueryID {
+	g := &findPeer{target: keyspace.KeyOfString(string(id))}
+	return n.search(now, protocol.FindNode, []byte(id), g, done)
+}
+
+// FindValue finds the best value under key. Peers near the key that answered
+// without it are given it afterwards, in the background.
+func (n *Node) FindValue(now time.Time, key []byte, o ValueOptions, done func(time.Time, Result)) QueryID {
+	g := &findValue{key: bytes.Clone(key), options: o, validator: n.cfg.Validator}
+	q := n.query(now, protocol.GetValue, g.key, g, done)
+	if q == nil {
+		return 0
+	}
+	if g.begin() {
+		q.finish(now, nil)
+		return q.id
+	}
+	q.start(now)
+	return q.id
+}
+
+// FindProviders finds up to count providers of key, all there are if count is
+// 0; found, which may be nil, is told each as it comes, and again one whose
+// addresses come later.
+func (n *Node) FindProviders(now time.Time, key []byte, count int, found func(*Contact), done func(time.Time, Result)) QueryID {
+	g := &findProviders{count: count, found: found, index: make(map[peer.ID]int)}
+	return n.search(now, protocol.GetProviders, key, g, done)
+}
+
+// Store puts rec, whose key places it, on the k peers nearest to it. The caller
+// has validated it. rec must not be changed afterwards.
+func (n *Node) Store(now time.Time, rec protocol.Record, done func(time.Time, Result)) QueryID {
+	g := &store{message: func() *protocol.Message { return putValue(rec) }}
+	return n.search(now, protocol.FindNode, rec.Key, g, done)
+}
+
+// Provide announces us as a provider of key to the k peers nearest to it.
+func (n *Node) Provide(now time.Time, key []byte, done func(time.Time, Result)) QueryID {
+	if !n.self.HasAddrs() {
+		done(now, Result{Err: ErrNoAddrs})
+		return 0
+	}
+	key = bytes.Clone(key)
+	g := &store{message: func() *protocol.Message {
+		return &protocol.Message{Type: protocol.AddProvider, Key: key, ProviderPeers: []protocol.Peer{n.self.Peer}, ClusterLevel: 1}
+	}}
+	return n.search(now, protocol.FindNode, key, g, done)
+}
+
+// StartProviding keeps key announced every Timing.Reprovide, first after first.
+// An announcement that reaches nobody is tried again after Timing.Retry.
+func (n *Node) StartProviding(now time.Time, key []byte, first time.Duration) error {
+	return n.reprovider.add(key, now.Add(first))
+}
+
+// StopProviding announces key no longer. Records out there expire by themselves.
+func (n *Node) StopProviding(key []byte) { n.reprovider.remove(key) }
+
+// Providing returns how many keys are kept announced.
+func (n *Node) Providing() int { return len(n.reprovider.byKey) }
+
+// Cancel ends an operation: done is called with what was found and ErrCanceled.
+func (n *Node) Cancel(now time.Time, id QueryID) {
+	if q := n.queries[id]; q != nil {
+		q.finish(now, ErrCanceled)
+	}
+}
+
+// search starts a query that asks everybody the same.
+func (n *Node) search(now time.Time, t protocol.Type, key []byte, g goal, done func(time.Time, Result)) QueryID {
+	q := n.query(now, t, key, g, done)
+	if q == nil {
+		return 0
+	}
+	q.start(now)
+	return q.id
+}
+
+// query makes a query, or calls done and returns nil if there are too many.
+func (n *Node) query(now time.Time, t protocol.Type, key []byte, g goal, done func(time.Time, Result)) *query {
+	if len(n.queries) >= maxQueries {
+		done(now, Result{Err: ErrBusy})
+		return nil
+	}
+	n.lastQuery++
+	key = bytes.Clone(key)
+	q := &query{
+		node: n, id: n.lastQuery, target: keyspace.KeyOf(key), goal: g, started: now, done: done,
+		request: &protocol.Message{Type: t, Key: key, ClusterLevel: 1},
+	}
+	n.queries[q.id] = q
+	return q
+}
+
+// spread gives m to targets in the background.
+func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact) {
+	q := n.query(now, m.Type, m.Key, &store{}, func(time.Time, Result) {})
+	if q == nil {
+		return
+	}
+	q.spread = &fanout{query: q, message: m, want: len(targets), left: targets}
+	q.spread.step(now)
+}
+
+// alive credits a peer that has just answered: as a server it belongs into the
+// table, where there is room.
+func (n *Node) alive(now time.Time, c *Contact) {
+	if n.table.seen(now, &c.Key, c.ID) || n.cfg.Admit != nil && !n.cfg.Admit(c) {
+		return
+	}
+	if !n.table.insert(now, c) {
+		n.prober.contest(now, c)
+		return
+	}
+	n.cfg.Trace.admitted(c)
+	if n.table.Len() == 1 {
+		n.refresher.start(now, true, nil)
+	}
+}
+
+// suspect looks into a peer that has failed a request. A member is not dropped
+// for one failure, but probed at once.
+func (n *Node) suspect(now time.Time, c *Contact, err error) {
+	e := n.table.find(&c.Key, c.ID)
+	switch {
+	case e == nil || !blames(err):
+	case errors.Is(err, protocol.ErrUnsupported):
+		n.evict(now, e.contact, errNotServing)
+	default:
+		n.prober.member(now, e)
+	}
+}
+
+// evict takes a member out of the table and has the most recently seen of those
+// who wait for its place verified.
+func (n *Node) evict(now time.Time, c *Contact, reason error) {
+	if !n.table.remove(&c.Key, c.ID) {
+		return
+	}
+	n.cfg.Trace.evicted(c, reason)
+	if next := n.table.bucket(&c.Key).takeReplacement(); next != nil {
+		n.prober.candidate(now, next)
+	}
+}
+
+// contactIn returns the peer named in an answer as a contact, with the
+// addresses we would dial; nil if its id is none.
+func (n *Node) contactIn(p *protocol.Peer) *Contact {
+	id, err := p.PeerID()
+	if err != nil {
+		return nil
+	}
+	addrs := ownAddrs(p.ID, p.Addrs)
+	if n.cfg.TakeAddrs != nil {
+		addrs = n.cfg.TakeAddrs(addrs)
+	}
+	return contactOf(id, addrs)
+}
+
+// filtered returns c with only the addresses we would dial.
+func (n *Node) filtered(c *Contact) *Contact {
+	if n.cfg.TakeAddrs == nil {
+		return c
+	}
+	addrs := n.cfg.TakeAddrs(c.Peer.Addrs)
+	if len(addrs) == len(c.Peer.Addrs) {
+		return c
+	}
+	return contactOf(c.ID, addrs)
+}

@@ -1,0 +1,173 @@
+package kademlia
+
+import (
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
+)
+
+// QueryID names one operation under way; 0 names none.
+type QueryID uint64
+
+// query is a Lookup plus its goal: it asks whom the lookup names, gives the
+// answers to both, and, once the walk is over, spreads what the goal wants
+// stored.
+//
+// Invariant: finish runs once, and is the only place where a query ends; what
+// arrives afterwards is credited to the peer and dropped.
+type query struct {
+	node     *Node
+	id       QueryID
+	target   keyspace.Key
+	lookup   *Lookup
+	goal     goal
+	request  *protocol.Message
+	spread   *fanout // set when the walk is over and something is to be stored
+	report   Report
+	started  time.Time
+	done     func(now time.Time, r Result)
+	finished bool
+}
+
+// goal is what a query is for.
+type goal interface {
+	// response takes in an answer and says whether the walk may end. m is only
+	// valid during the call.
+	response(now time.Time, q *query, from *Contact, m *protocol.Message) (satisfied bool)
+	// failure takes in that a peer did not answer, and says the same.
+	failure(to *Contact, err error) (satisfied bool)
+	// walked is called when the walk is over and returns what the nearest peers
+	// are to store, or nil.
+	walked(q *query) *protocol.Message
+	// fill completes the result: what was found, and the error if it was not.
+	fill(now time.Time, q *query, r *Result)
+}
+
+// start seeds the query's lookup and asks the first peers.
+func (q *query) start(now time.Time) {
+	n := q.node
+	seeds := n.table.View().AppendClosest(make([]*Contact, 0, 2*n.cfg.K), &q.target, n.cfg.K)
+	seeds = append(seeds, n.cache.get(now, &q.target)...)
+	q.lookup = newLookup(q.target, n.cfg.K, n.cfg.Alpha, n.cfg.Beta, seeds)
+	if len(seeds) == 0 {
+		q.finish(now, ErrNoPeers)
+		return
+	}
+	q.step(now)
+}
+
+// step asks whom there is to ask, and ends the walk if it is done.
+func (q *query) step(now time.Time) {
+	for c := q.lookup.Next(); c != nil; c = q.lookup.Next() {
+		q.report.Asked++
+		q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
+		q.node.requests.send(now, c, q.request, q)
+	}
+	if q.lookup.Done() {
+		q.endWalk(now, true)
+	}
+}
+
+// endWalk goes over to storing, or finishes. complete says that the lookup ran
+// to its end, so that what it found is worth remembering.
+func (q *query) endWalk(now time.Time, complete bool) {
+	n := q.node
+	if complete {
+		n.cache.put(now, &q.target, q.lookup.appendAnswered(make([]*Contact, 0, n.cfg.K), n.cfg.K))
+		n.refresher.covered(now, &q.target)
+	}
+	m := q.goal.walked(q)
+	if m == nil {
+		q.finish(now, nil)
+		return
+	}
+	q.spread = &fanout{query: q, message: m, want: n.cfg.K, left: q.lookup.appendAnswered(nil, maxAsked)}
+	q.spread.step(now)
+}
+
+// answered implements asker for the requests of the walk.
+func (q *query) answered(now time.Time, from *Contact, m *protocol.Message, late bool) {
+	q.node.alive(now, from)
+	if q.finished || q.spread != nil {
+		return
+	}
+	if late {
+		q.report.Failed.Timeout--
+	}
+	q.report.Answered++
+	closer := q.heard(m)
+	q.node.cfg.Trace.answered(q.id, from, closer)
+	hop := q.lookup.Answered(&from.Key, closer)
+	q.report.Hops = max(q.report.Hops, hop)
+	if q.goal.response(now, q, from, m) {
+		q.report.Hops = hop
+		q.endWalk(now, false)
+		return
+	}
+	q.step(now)
+}
+
+// failed implements asker for the requests of the walk.
+func (q *query) failed(now time.Time, to *Contact, err error) {
+	q.node.suspect(now, to, err)
+	if q.finished || q.spread != nil {
+		return
+	}
+	q.report.Failed.count(err)
+	q.node.cfg.Trace.failed(q.id, to, err)
+	q.lookup.Failed(&to.Key)
+	if q.goal.failure(to, err) {
+		q.endWalk(now, false)
+		return
+	}
+	q.step(now)
+}
+
+// slow implements asker: the peer keeps its chance, but not its slot.
+func (q *query) slow(now time.Time, to *Contact) {
+	if q.finished || q.spread != nil {
+		return
+	}
+	q.lookup.Slow(&to.Key)
+	q.step(now)
+}
+
+// heard returns the contacts among an answer's closer peers that are news.
+func (q *query) heard(m *protocol.Message) []*Contact {
+	peers := m.CloserPeers[:min(len(m.CloserPeers), protocol.MaxAnswerPeers)]
+	closer := make([]*Contact, 0, len(peers))
+	for i := range peers {
+		key := keyspace.KeyOf(peers[i].ID)
+		if key == q.node.self.Key || q.lookup.Knows(&key) {
+			continue
+		}
+		c := q.node.table.contact(&key)
+		if c == nil {
+			c = q.node.contactIn(&peers[i])
+		}
+		if c != nil && (key == q.target || q.node.cfg.Follow == nil || q.node.cfg.Follow(c)) {
+			closer = append(closer, c)
+		}
+	}
+	return closer
+}
+
+// finish ends the query and tells its caller.
+func (q *query) finish(now time.Time, err error) {
+	if q.finished {
+		return
+	}
+	q.finished = true
+	delete(q.node.queries, q.id)
+	r := Result{Err: err}
+	if q.lookup != nil {
+		r.Closest = q.lookup.appendAnswered(nil, q.node.cfg.K)
+	}
+	q.report.Duration = now.Sub(q.started)
+	r.Report = q.report
+	q.goal.fill(now, q, &r)
+	if q.done != nil {
+		q.done(now, r)
+	}
+}

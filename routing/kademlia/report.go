@@ -1,0 +1,93 @@
+package kademlia
+
+import (
+	"errors"
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// What an operation ends with when it did not reach its goal.
+var (
+	// ErrNoPeers means that the table is empty: there was nobody to ask.
+	ErrNoPeers = errors.New("no peers in the routing table")
+	// ErrNotFound means that the lookup ran to its end without finding it.
+	ErrNotFound = errors.New("not found")
+	// ErrNotStored means that no peer took the record.
+	ErrNotStored = errors.New("no peer stored the record")
+	// ErrCanceled means that the caller called the operation off.
+	ErrCanceled = errors.New("operation canceled")
+	// ErrBusy means that too many operations are under way already.
+	ErrBusy = errors.New("too many operations under way")
+)
+
+// Result is what an operation found, as much of it as there is even when Err is
+// set.
+type Result struct {
+	// Closest are the nearest peers that answered, nearest first, at most k.
+	Closest []*Contact
+	// Value is the best valid value (FindValue).
+	Value []byte
+	// Providers are the providers found, in the order they were told
+	// (FindProviders); the one contact asked for (FindPeer).
+	Providers []*Contact
+	Report    Report
+	// Err is nil, or wraps one of this package's errors.
+	Err error
+}
+
+// Report is what an operation did.
+type Report struct {
+	// Asked counts the requests sent, Answered the answers that came.
+	Asked, Answered int
+	// Failed counts the requests that failed, by cause.
+	Failed Failures
+	// Holders are the peers that hold the record: that confirmed a store, or
+	// returned the best value.
+	Holders []peer.ID
+	// Hops is the number of requests on the chain of referrals that led to the
+	// result.
+	Hops int
+	// Duration is from the call to the result.
+	Duration time.Duration
+}
+
+// Failures counts failed requests by what happened to them.
+type Failures struct {
+	// Unreachable: could not be dialled. Refused: the peer reset the stream.
+	// Timeout: no answer in time. Malformed: an answer that is none.
+	// Unsupported: the peer does not speak the protocol. Local: our own budget or
+	// shutdown refused it.
+	Unreachable, Refused, Timeout, Malformed, Unsupported, Local int
+}
+
+// Total returns how many requests failed.
+func (f *Failures) Total() int {
+	return f.Unreachable + f.Refused + f.Timeout + f.Malformed + f.Unsupported + f.Local
+}
+
+// count adds one failure of err's kind.
+func (f *Failures) count(err error) {
+	switch {
+	case errors.Is(err, protocol.ErrUnreachable):
+		f.Unreachable++
+	case errors.Is(err, protocol.ErrRefused):
+		f.Refused++
+	case errors.Is(err, protocol.ErrTimeout):
+		f.Timeout++
+	case errors.Is(err, protocol.ErrMalformed):
+		f.Malformed++
+	case errors.Is(err, protocol.ErrUnsupported):
+		f.Unsupported++
+	default:
+		f.Local++
+	}
+}
+
+// blames reports whether err says something about the peer, not about us.
+func blames(err error) bool {
+	return errors.Is(err, protocol.ErrUnreachable) || errors.Is(err, protocol.ErrRefused) ||
+		errors.Is(err, protocol.ErrTimeout) || errors.Is(err, protocol.ErrMalformed) ||
+		errors.Is(err, protocol.ErrUnsupported)
+}

@@ -1,0 +1,132 @@
+package kademlia
+
+import (
+	"container/heap"
+	"errors"
+	"time"
+)
+
+const (
+	// maxReproviding bounds the announcements under way at a time.
+	maxReproviding = 4
+	// maxProvided bounds the keys kept announced; a keystore of unlimited size
+	// is a layer of its own.
+	maxProvided = 1 << 17
+)
+
+// ErrTooManyKeys means that no more keys can be kept announced.
+var ErrTooManyKeys = errors.New("too many keys to keep announced")
+
+// reprovider announces own keys again before their records expire.
+//
+// Invariant: byKey and due hold the same keys, but that due lacks those being
+// announced just now.
+type reprovider struct {
+	node     *Node
+	byKey    map[string]*provided
+	due      providedByTime
+	inFlight int
+	last     uint64
+}
+
+// provided is one key kept announced.
+type provided struct {
+	key   string
+	at    time.Time // when it is due
+	order uint64    // of registration, so that equal times have an order
+	slot  int       // position in the heap, -1 while being announced
+}
+
+// add keeps key announced, first at the time given. A key that is there already
+// is moved to that time.
+func (r *reprovider) add(key []byte, at time.Time) error {
+	if p := r.byKey[string(key)]; p != nil {
+		if p.slot >= 0 {
+			p.at = at
+			heap.Fix(&r.due, p.slot)
+		}
+		return nil
+	}
+	if len(r.byKey) >= maxProvided {
+		return ErrTooManyKeys
+	}
+	r.last++
+	p := &provided{key: string(key), at: at, order: r.last}
+	r.byKey[p.key] = p
+	heap.Push(&r.due, p)
+	return nil
+}
+
+// remove stops announcing key. Records out there expire by themselves.
+func (r *reprovider) remove(key []byte) {
+	p := r.byKey[string(key)]
+	if p == nil {
+		return
+	}
+	delete(r.byKey, p.key)
+	if p.slot >= 0 {
+		heap.Remove(&r.due, p.slot)
+	}
+}
+
+func (r *reprovider) advance(now time.Time) {
+	for r.inFlight < maxReproviding && len(r.due) > 0 && !r.due[0].at.After(now) {
+		p := heap.Pop(&r.due).(*provided)
+		r.inFlight++
+		r.node.Provide(now, []byte(p.key), func(now time.Time, res Result) { r.announced(now, p, res) })
+	}
+}
+
+// announced plans the next announcement of p.
+func (r *reprovider) announced(now time.Time, p *provided, res Result) {
+	r.inFlight--
+	if r.byKey[p.key] != p {
+		return // removed meanwhile
+	}
+	p.at = now.Add(r.node.cfg.Timing.Reprovide)
+	if res.Err != nil {
+		p.at = now.Add(r.node.cfg.Timing.Retry)
+	}
+	heap.Push(&r.due, p)
+}
+
+func (r *reprovider) nextDeadline() time.Time {
+	if len(r.due) == 0 || r.inFlight >= maxReproviding {
+		return time.Time{}
+	}
+	return r.due[0].at
+}
+
+// providedByTime is a heap of keys by the time they are due.
+type providedByTime []*provided
+
+func (h providedByTime) Len() int { return len(h) }
+
+func (h providedByTime) Less(i, j int) bool {
+	if !h[i].at.Equal(h[j].at) {
+		return h[i].at.Before(h[j].at)
+	}
+	return h[i].order < h[j].order
+}
+
+func (h providedByTime) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].slot, h[j].slot = i, j
+}
+
+// Push is for container/heap only.
+func (h *providedByTime) Push(x any) {
+	p := x.(*provided)
+	p.slot = len(*h)
+	*h = append(*h, p)
+}
+
+// Pop is for container/heap only.
+func (h *providedByTime) Pop() any {
+	old := *h
+	p := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	p.slot = -1
+	return p
+}

@@ -1,0 +1,154 @@
+package kademlia
+
+import (
+	"container/heap"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+)
+
+// RequestID names one request sent through a Network.
+type RequestID uint64
+
+// Network carries requests. Send hands one over and returns at once; it must
+// not call back into the Node. For every Send exactly one HandleResponse with
+// its id follows, an answer or an error, within a deadline of the network's own
+// (10 s live). req is shared and must not be changed.
+type Network interface {
+	Send(id RequestID, to *Contact, req *protocol.Message)
+}
+
+// asker is who wants the outcome of a request. Exactly one of answered and
+// failed is called, or first failed and then answered with late set: the answer
+// of a peer that had been given up. slow may come before either.
+type asker interface {
+	answered(now time.Time, from *Contact, m *protocol.Message, late bool)
+	failed(now time.Time, to *Contact, err error)
+	slow(now time.Time, to *Contact)
+}
+
+var errSilent = fmt.Errorf("no answer yet, given up: %w", protocol.ErrTimeout)
+
+// request is one question on its way.
+type request struct {
+	id       RequestID
+	to       *Contact
+	asker    asker
+	deadline time.Time
+	stage    stage
+	sent     time.Time
+	slot     int // position in the heap of deadlines, -1 if it waits for none
+}
+
+// stage is what the deadline of a request means.
+type stage uint8
+
+const (
+	prompt  stage = iota // at the deadline it loses its slot
+	tardy                // at the deadline it is given up
+	givenUp              // nothing is expected, an answer is welcome
+)
+
+// requests is the book of all requests on their way.
+//
+// Invariant: a request is in pending from Send until HandleResponse; the heap
+// holds those among them that have a deadline ahead.
+type requests struct {
+	network   Network
+	timing    *Timing
+	last      RequestID
+	pending   map[RequestID]*request
+	deadlines deadlines
+}
+
+// send puts a question to a peer on behalf of an asker.
+func (rs *requests) send(now time.Time, to *Contact, m *protocol.Message, a asker) {
+	rs.last++
+	r := &request{id: rs.last, to: to, asker: a, sent: now, deadline: now.Add(rs.timing.Slot)}
+	rs.pending[r.id] = r
+	heap.Push(&rs.deadlines, r)
+	rs.network.Send(r.id, to, m)
+}
+
+// take strikes a request off the book when its outcome is there; nil if no such
+// request is on its way.
+func (rs *requests) take(id RequestID) *request {
+	r := rs.pending[id]
+	if r == nil {
+		return nil
+	}
+	delete(rs.pending, id)
+	if r.slot >= 0 {
+		heap.Remove(&rs.deadlines, r.slot)
+	}
+	return r
+}
+
+// advance tells askers of the requests whose deadlines have passed.
+func (rs *requests) advance(now time.Time) {
+	for len(rs.deadlines) > 0 && !rs.deadlines[0].deadline.After(now) {
+		r := rs.deadlines[0]
+		if r.stage == prompt && rs.timing.GiveUp > rs.timing.Slot {
+			r.stage, r.deadline = tardy, r.sent.Add(rs.timing.GiveUp)
+			heap.Fix(&rs.deadlines, r.slot)
+			r.asker.slow(now, r.to)
+			continue
+		}
+		r.stage = givenUp
+		heap.Pop(&rs.deadlines)
+		r.asker.failed(now, r.to, errSilent)
+	}
+}
+
+// nextDeadline returns the earliest deadline, zero if there is none.
+func (rs *requests) nextDeadline() time.Time {
+	if len(rs.deadlines) == 0 {
+		return time.Time{}
+	}
+	return rs.deadlines[0].deadline
+}
+
+// deadlines is a heap of requests by deadline, then by age, so that the order
+// of equal deadlines is the order of sending.
+type deadlines []*request
+
+func (h deadlines) Len() int { return len(h) }
+
+func (h deadlines) Less(i, j int) bool {
+	if !h[i].deadline.Equal(h[j].deadline) {
+		return h[i].deadline.Before(h[j].deadline)
+	}
+	return h[i].id < h[j].id
+}
+
+func (h deadlines) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].slot, h[j].slot = i, j
+}
+
+// Push is for container/heap only.
+func (h *deadlines) Push(x any) {
+	r := x.(*request)
+	r.slot = len(*h)
+	*h = append(*h, r)
+}
+
+// Pop is for container/heap only.
+func (h *deadlines) Pop() any {
+	old := *h
+	r := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	r.slot = -1
+	return r
+}
+
+// asSentinel makes sure that err wraps one of protocol's sentinels.
+func asSentinel(err error) error {
+	if blames(err) || errors.Is(err, protocol.ErrLocal) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", protocol.ErrLocal, err)
+}

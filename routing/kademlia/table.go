@@ -1,0 +1,192 @@
+package kademlia
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/kdht/kdht/protocol/keyspace"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Table holds the peers we know to be alive, in buckets by the length of the
+// prefix their keys share with ours (the paper, §2.4; wire.md §10).
+//
+// Invariants: every member has been verified before it came in; a member leaves
+// only because it failed a probe or stopped serving, never because a newcomer
+// wants its place; our own key is not a member; the published View holds exactly
+// the members.
+type Table struct {
+	self    keyspace.Key
+	k       int
+	buckets []bucket // by common prefix length, as long as the deepest used
+	size    int
+	view    atomic.Pointer[View]
+}
+
+// newTable returns an empty table around self with k members a bucket.
+func newTable(self keyspace.Key, k int) *Table {
+	t := &Table{self: self, k: k}
+	t.view.Store(newView(nil))
+	return t
+}
+
+// View returns the members as of the last change; safe from any goroutine.
+func (t *Table) View() *View { return t.view.Load() }
+
+// Len returns the number of members.
+func (t *Table) Len() int { return t.size }
+
+// prefix returns the number of the bucket that key belongs to.
+func (t *Table) prefix(key *keyspace.Key) int { return keyspace.CommonPrefixLen(&t.self, key) }
+
+// bucket returns the bucket of key, made if need be; nil for our own key.
+func (t *Table) bucket(key *keyspace.Key) *bucket {
+	p := t.prefix(key)
+	if p == keyspace.Bits {
+		return nil
+	}
+	for len(t.buckets) <= p {
+		t.buckets = append(t.buckets, bucket{})
+	}
+	return &t.buckets[p]
+}
+
+// find returns the entry of the peer with this key, or nil.
+func (t *Table) find(key *keyspace.Key, id peer.ID) *entry {
+	p := t.prefix(key)
+	if p >= len(t.buckets) {
+		return nil
+	}
+	e, _ := t.buckets[p].member(id)
+	return e
+}
+
+// contact returns the member with this key, or nil.
+func (t *Table) contact(key *keyspace.Key) *Contact {
+	v := t.View()
+	if i, found := v.find(key); found {
+		return v.contacts[i]
+	}
+	return nil
+}
+
+// hasRoom reports whether a verified contact would be taken in.
+func (t *Table) hasRoom(key *keyspace.Key) bool {
+	p := t.prefix(key)
+	return p != keyspace.Bits && (p >= len(t.buckets) || len(t.buckets[p].members) < t.k)
+}
+
+// seen notes that the member is alive and reports whether the peer is one.
+func (t *Table) seen(now time.Time, key *keyspace.Key, id peer.ID) bool {
+	p := t.prefix(key)
+	if p >= len(t.buckets) {
+		return false
+	}
+	e, i := t.buckets[p].member(id)
+	if e == nil {
+		return false
+	}
+	t.buckets[p].touch(instantOf(now), i)
+	return true
+}
+
+// update gives the member c.ID the addresses of c, if it is one and c has any.
+// Only what the peer itself says of its addresses belongs here: hearsay must
+// not overwrite it.
+func (t *Table) update(c *Contact) {
+	e := t.find(&c.Key, c.ID)
+	if e != nil && c.HasAddrs() && !c.sameAddrs(e.contact) {
+		e.contact = c
+		t.publish()
+	}
+}
+
+// insert takes in a verified contact if there is room, and otherwise notes it
+// as a replacement. It reports whether c became a member just now.
+func (t *Table) insert(now time.Time, c *Contact) bool {
+	b := t.bucket(&c.Key)
+	if b == nil || t.seen(now, &c.Key, c.ID) {
+		return false
+	}
+	if len(b.members) >= t.k {
+		b.addReplacement(c, t.k)
+		return false
+	}
+	b.dropReplacement(c.ID)
+	b.members = append(b.members, &entry{contact: c, added: instantOf(now), seen: instantOf(now)})
+	t.size++
+	t.publish()
+	return true
+}
+
+// remove takes the peer out of the table altogether and reports whether it was
+// a member.
+func (t *Table) remove(key *keyspace.Key, id peer.ID) bool {
+	p := t.prefix(key)
+	if p >= len(t.buckets) {
+		return false
+	}
+	b := &t.buckets[p]
+	b.dropReplacement(id)
+	_, i := b.member(id)
+	if i < 0 {
+		return false
+	}
+	b.members = slices.Delete(b.members, i, i+1)
+	t.size--
+	t.publish()
+	return true
+}
+
+// publish makes the members of this moment the view of all readers.
+func (t *Table) publish() {
+	all := make([]*Contact, 0, t.size)
+	for i := range t.buckets {
+		for _, e := range t.buckets[i].members {
+			all = append(all, e.contact)
+		}
+	}
+	t.view.Store(newView(all))
+}
+
+// BucketInfo describes one bucket for people.
+type BucketInfo struct {
+	// Prefix is the number of leading bits its members share with our key.
+	Prefix int
+	// Peers are the members, least recently seen first.
+	Peers []EntryInfo
+	// Replacements is how many peers wait for a place.
+	Replacements int
+	// Refreshed is when a lookup last went through its range; zero if never.
+	Refreshed time.Time
+}
+
+// EntryInfo describes one member for people.
+type EntryInfo struct {
+	Contact *Contact
+	// Seen is when the peer last answered or appeared, Added when it came in.
+	Seen, Added time.Time
+	// Probing says that its liveness is being checked just now.
+	Probing bool
+}
+
+// info describes all buckets that hold anything.
+func (t *Table) info() []BucketInfo {
+	var all []BucketInfo
+	for p := range t.buckets {
+		b := &t.buckets[p]
+		if len(b.members) == 0 && len(b.replacements) == 0 {
+			continue
+		}
+		info := BucketInfo{Prefix: p, Replacements: len(b.replacements)}
+		if b.refreshed != 0 {
+			info.Refreshed = b.refreshed.time()
+		}
+		for _, e := range b.members {
+			info.Peers = append(info.Peers, EntryInfo{e.contact, e.seen.time(), e.added.time(), e.probing})
+		}
+		all = append(all, info)
+	}
+	return all
+}

@@ -1,0 +1,47 @@
+package kademlia
+
+// Trace is told what a Node does, as it does it. Every field may be nil, which
+// means "don't care"; so may the Trace itself. The functions are called by the
+// goroutine that owns the Node and must not call back into it.
+type Trace struct {
+	// Asking: operation q sends a request to a peer that is hop referrals away.
+	Asking func(q QueryID, to *Contact, hop int)
+	// Answered: the peer answered q and named closer peers.
+	Answered func(q QueryID, from *Contact, closer []*Contact)
+	// Failed: the request failed; err wraps one of protocol's sentinels.
+	Failed func(q QueryID, to *Contact, err error)
+	// Admitted: a verified peer became a member of the table.
+	Admitted func(c *Contact)
+	// Evicted: a member left the table, and why.
+	Evicted func(c *Contact, reason error)
+}
+
+func (t *Trace) asking(q QueryID, to *Contact, hop int) {
+	if t != nil && t.Asking != nil {
+		t.Asking(q, to, hop)
+	}
+}
+
+func (t *Trace) answered(q QueryID, from *Contact, closer []*Contact) {
+	if t != nil && t.Answered != nil {
+		t.Answered(q, from, closer)
+	}
+}
+
+func (t *Trace) failed(q QueryID, to *Contact, err error) {
+	if t != nil && t.Failed != nil {
+		t.Failed(q, to, err)
+	}
+}
+
+func (t *Trace) admitted(c *Contact) {
+	if t != nil && t.Admitted != nil {
+		t.Admitted(c)
+	}
+}
+
+func (t *Trace) evicted(c *Contact, reason error) {
+	if t != nil && t.Evicted != nil {
+		t.Evicted(c, reason)
+	}
+}
