@@ -20,9 +20,7 @@ var imports = map[string]layout.ImportRule{
 	"protocol/keyspace": {Foreign: []string{"github.com/libp2p/go-libp2p/core/peer"}},
 	"protocol": {Foreign: []string{
 		"github.com/libp2p/go-libp2p/core/peer",
-		"github.com/libp2p/go-libp2p/core/protocol",
 		"github.com/multiformats/go-multiaddr",
-		"github.com/multiformats/go-varint",
 		"google.golang.org/protobuf/encoding/protowire",
 	}},
 	"protocol/rpc":     {Ours: []string{"protocol"}},

@@ -151,6 +151,8 @@ func TestWaits(t *testing.T) {
 		{"a_test.go", `func TestA(t *testing.T) { synctest.Test(t, func(t *testing.T) { t.SkipNow() }) }`, []string{"SkipNow hides a test"}},
 		{"a_test.go", `func BenchmarkA(b *testing.B) { if testing.Short() { b.Skipf("no") } }`, []string{"Skipf hides a test"}},
 		{"a_test.go", `func TestA(t *testing.T) { if os.Getenv("CI") == "true" { t.Fatal("no") }; t.Skip("no") }`, nil},
+		{"a_test.go", `func must() bool { return os.Getenv("CI") == "true" }; func TestA(t *testing.T) { if must() { return }; t.Skip("no") }`, nil},
+		{"a_test.go", `func other() bool { return os.Getenv("X") == "true" }; func TestA(t *testing.T) { if other() { return }; t.Skip("no") }`, []string{"Skip hides"}},
 		{"a_test.go", `func TestA(t *testing.T) { var reader interface{ Skip(int) }; reader.Skip(1) }`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) { want(t, Waits(sample(t, c.name, head+c.body)), c.problems...) })

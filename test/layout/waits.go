@@ -9,24 +9,46 @@ import (
 )
 
 // Waits checks test files: no time.Sleep outside of a function literal that is handed to synctest.Test, where time is not real,
-// and no skip in a function that does not read the environment variable CI, so that a check cannot silently not run there.
+// and no skip in a function that does not read the environment variable CI, itself or through a function of its package, so that
+// a check cannot silently not run there.
 func Waits(sources []*Source) []Problem {
+	readers := readersOfCI(sources)
 	var problems []Problem
 	for _, s := range sources {
 		if !s.Test() {
 			continue
 		}
 		for _, decl := range s.file.Decls {
-			problems = append(problems, s.waits(decl)...)
+			w := &waitVisitor{source: s, readsCI: mentions(decl, `"CI"`) || calls(decl, s.Dir(), readers), problems: &problems}
+			ast.Walk(w, decl)
 		}
 	}
 	return problems
 }
 
-func (s *Source) waits(decl ast.Decl) []Problem {
-	w := &waitVisitor{source: s, readsCI: mentions(decl, `"CI"`), problems: new([]Problem)}
-	ast.Walk(w, decl)
-	return *w.problems
+// readersOfCI names the functions that read the variable CI, as folder and name.
+func readersOfCI(sources []*Source) map[string]bool {
+	readers := map[string]bool{}
+	for _, s := range sources {
+		for _, decl := range s.file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil && mentions(f, `"CI"`) {
+				readers[s.Dir()+"."+f.Name.Name] = true
+			}
+		}
+	}
+	return readers
+}
+
+func calls(decl ast.Decl, dir string, readers map[string]bool) bool {
+	found := false
+	ast.Inspect(decl, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			ident, ok := call.Fun.(*ast.Ident)
+			found = found || ok && readers[dir+"."+ident.Name]
+		}
+		return !found
+	})
+	return found
 }
 
 // waitVisitor walks one declaration; in a bubble, time is not real.
