@@ -12,9 +12,14 @@ import (
 	"github.com/kdht/kdht/protocol"
 )
 
-// Stream carries frames to one peer and back, for one request at a time. After
-// the request exactly one of Release and Reset is called last; Reset may come
-// from another goroutine at any moment and makes blocked calls return.
+// Stream carries frames to one peer and back, for one request at a time. A request
+// ends with Release or Reset. Reset may also come from another goroutine, at any
+// moment and after the end, and makes blocked calls return.
+//
+// An error of WriteFrame or ReadFrame that wraps one of protocol's sentinels means
+// that (a frame that cannot be read: ErrMalformed). Any other is taken for what it
+// is: os.ErrDeadlineExceeded for silence, a libp2p resource limit for a budget of
+// ours, all else for the end of the stream.
 type Stream interface {
 	// WriteFrame writes b as one frame and does not keep it.
 	WriteFrame(b []byte) error
@@ -109,6 +114,10 @@ func (c *Client) Send(ctx context.Context, to peer.ID, req *protocol.Message) er
 		return c.tell(ctx, to, frame)
 	})
 }
+
+// keepFrame is the longest buffer that is kept for the next request; a FIND_NODE
+// takes 45 bytes.
+const keepFrame = 16 << 10
 
 // frames holds buffers for encoded requests.
 var frames = sync.Pool{New: func() any { return new([]byte) }}

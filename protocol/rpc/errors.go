@@ -3,7 +3,6 @@ package rpc
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -91,8 +90,10 @@ func ended(err error) error {
 		return protocol.ErrTimeout
 	case outcomeOf(err) != nil:
 		return outcomeOf(err)
-	case errors.Is(err, protocol.ErrTooLarge), errors.Is(err, io.ErrUnexpectedEOF):
-		return protocol.ErrMalformed // the frame, not the stream, was at fault
+	case errors.Is(err, protocol.ErrTooLarge):
+		return protocol.ErrMalformed
+	case errors.Is(err, network.ErrResourceLimitExceeded):
+		return protocol.ErrLocal
 	case errors.As(err, &coded) && coded.ResetCode() == uint32(network.StreamProtocolViolation):
 		return protocol.ErrMalformed // our own frame reader gave up on the peer
 	case errors.As(err, &stream):
@@ -103,7 +104,7 @@ func ended(err error) error {
 	case errors.As(err, &conn):
 		return protocol.ErrUnreachable
 	}
-	return protocol.ErrRefused // EOF, reset
+	return protocol.ErrRefused // EOF, reset, a frame cut short
 }
 
 // isTimeout reports whether err says that a deadline passed.

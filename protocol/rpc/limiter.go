@@ -164,7 +164,7 @@ func (l *Limiter) Admit(now time.Time, from protocol.Remote, t protocol.Type, si
 		*l.limitedBy(refusal)++
 		return 0, ErrLimited
 	}
-	pause := bill.pay(cost)
+	pause := min(bill.pay(cost), l.maxPause())
 	l.stats.Admitted++
 	if pause > 0 {
 		l.stats.Paused++
@@ -179,7 +179,12 @@ func (l *Limiter) Charge(now time.Time, from protocol.Remote, size int) time.Dur
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	bill := l.bill(now, from)
-	return bill.pay(float64(size) / unitBytesOut)
+	return min(bill.pay(float64(size)/unitBytesOut), l.maxPause())
+}
+
+// maxPause bounds a pause: who owes more is refused when the pause is over.
+func (l *Limiter) maxPause() time.Duration {
+	return time.Duration(l.maxDebt * float64(time.Second))
 }
 
 // limitedBy returns the counter of refusals because of p.

@@ -25,12 +25,13 @@ import (
 )
 
 // Handler answers one type of request. resp comes empty but for Type and
-// ClusterLevel (the request's, at least 1), and the handler appends to its
-// slices: it must not put slices there that others see. req and whatever it
+// ClusterLevel (the request's, at least 1), and the handler appends to its lists
+// of peers: it must not put lists there that others see. req and whatever it
 // holds are borrowed until the handler returns. An error resets the stream
 // (wire.md §6) with the code of its method ResetCode() uint32, if it has one.
 //
-// Handlers of Ping and PutValue echo: *resp = *req, with the peer lists set nil.
+// Handlers of Ping and PutValue echo (Message.Echo); peers left in an echo are
+// not sent.
 type Handler func(now time.Time, from protocol.Remote, req, resp *protocol.Message) error
 
 // Gate decides, before a request is decoded, whether it is served. t is not a
@@ -139,7 +140,7 @@ func (s *Server) serve(x *exchange, in call, out []byte) (answer []byte, err err
 			answer, err = nil, &PanicError{Type: in.t, Value: v, Stack: debug.Stack()}
 			return
 		}
-		x.release(len(in.frame))
+		x.release()
 	}()
 	if err := s.codec.Decode(in.frame, &x.req); err != nil {
 		c.malformed.Add(1)
@@ -170,33 +171,36 @@ func (s *Server) serve(x *exchange, in call, out []byte) (answer []byte, err err
 	return answer, nil
 }
 
-// encode writes the answer within its bounds: an echo is never longer than its
-// request; a built answer is trimmed to protocol.MaxAnswer, the record it carries
-// not counted (wire.md §22.1).
+// encode writes the answer within its bounds: an echo is not longer than its
+// request; a built answer is trimmed to protocol.MaxAnswer in protobuf form, the
+// record it carries not counted (wire.md §22.1).
 func (s *Server) encode(in call, resp *protocol.Message, out []byte) ([]byte, error) {
 	resp.Type = in.t
 	if isEcho(in.t) {
 		return s.encodeEcho(in, resp, out)
 	}
 	protocol.Trim(resp)
-	limit := protocol.MaxAnswer
-	if resp.HasRecord {
-		r := resp.Record
-		limit += len(r.Key) + len(r.Value) + len(r.TimeReceived) + len(r.Unknown) + recordOverhead
-	}
-	if len(resp.Key) > protocol.MaxValueKey && protocol.Size(resp) > limit {
-		resp.Key = nil // askers know what they asked; none needs it back
+	if sizeWithoutRecord(resp) > protocol.MaxAnswer {
+		resp.Key = nil // a GET_VALUE of that length; the asker knows what it asked
+		if n := sizeWithoutRecord(resp); n > protocol.MaxAnswer {
+			return nil, fmt.Errorf("%d bytes without record, at most %d: %w", n, protocol.MaxAnswer, protocol.ErrTooLarge)
+		}
 	}
 	return s.codec.Append(out[:0], resp)
 }
 
-// recordOverhead bounds the tags and lengths of a record: five of at most one
-// byte of tag and five of length.
-const recordOverhead = 30
+// sizeWithoutRecord is what of m's size its bound is about.
+func sizeWithoutRecord(m *protocol.Message) int {
+	has := m.HasRecord
+	m.HasRecord = false
+	n := protocol.Size(m)
+	m.HasRecord = has
+	return n
+}
 
-// encodeEcho writes an echo. Encoding is canonical and so almost never longer
-// than what was decoded; where it is (a negative level in a shortened varint),
-// the level is what is left out.
+// encodeEcho writes an echo. Protobuf is encoded canonically and so never longer
+// than what was decoded, but for a negative level in a shortened varint; the
+// level is then left out.
 func (s *Server) encodeEcho(in call, resp *protocol.Message, out []byte) ([]byte, error) {
 	resp.CloserPeers, resp.ProviderPeers = nil, nil
 	b, err := s.codec.Append(out[:0], resp)
@@ -218,13 +222,6 @@ type exchange struct {
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// Bounds of what is kept for reuse. The largest honest request is far below
-// them, and what a hostile one makes grow is given back at once.
-const (
-	keepFrame = 16 << 10
-	keepPeers = 128
-)
-
 // prepare readies resp for the handler of req.
 func (x *exchange) prepare() {
 	x.resp.Reset()
@@ -233,17 +230,14 @@ func (x *exchange) prepare() {
 	x.resp.ClusterLevel = max(1, x.req.ClusterLevel)
 }
 
-// release gives x back for reuse. An echo has replaced resp by a copy of req,
-// whose room must not end up with two owners.
-func (x *exchange) release(frame int) {
+// release gives x back for reuse, less what a hostile request made it grow to
+// (Message.Reset sees to that). A handler that echoed by assignment has made resp
+// share the room of req, which must not end up with two owners.
+func (x *exchange) release() {
 	if isEcho(x.req.Type) {
 		x.resp = x.room
 	}
 	x.room = protocol.Message{}
-	if frame > keepFrame || max(cap(x.req.CloserPeers), cap(x.req.ProviderPeers),
-		cap(x.resp.CloserPeers), cap(x.resp.ProviderPeers)) > keepPeers {
-		return
-	}
 	x.req.Reset()
 	x.resp.Reset()
 	exchanges.Put(x)

@@ -58,7 +58,7 @@ func (s *slots) leave(wait chan struct{}) {
 }
 
 // budget bounds the requests under way: per peer, with a queue, and in total. A
-// peer's entry exists while it has a request under way or queued.
+// peer's entry exists at least while it has a request under way or queued.
 type budget struct {
 	perPeer, queue, totalQueue int
 
@@ -79,6 +79,9 @@ func newBudget(cfg ClientConfig) *budget {
 // wrap ErrLocal if a queue is full or ctx's deadline passed in one, and
 // ctx.Err() if ctx was cancelled.
 func (b *budget) acquire(ctx context.Context, to peer.ID) error {
+	if err := stoppedWaiting(ctx); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	s := b.peers[to]
 	if s == nil {
@@ -91,27 +94,28 @@ func (b *budget) acquire(ctx context.Context, to peer.ID) error {
 		return fmt.Errorf("%w: %d requests to this peer are queued already", protocol.ErrLocal, b.queue)
 	}
 	if err := b.await(ctx, s, wait); err != nil {
-		b.mu.Lock()
 		b.drop(to, s)
-		b.mu.Unlock()
 		return err
 	}
-	b.mu.Lock()
-	wait, ok = b.total.take(b.totalQueue)
-	b.mu.Unlock()
-	err := error(nil)
-	if !ok {
-		err = fmt.Errorf("%w: too many requests under way", protocol.ErrLocal)
-	} else {
-		err = b.await(ctx, &b.total, wait)
-	}
-	if err != nil {
+	if err := b.acquireTotal(ctx); err != nil {
 		b.mu.Lock()
 		s.give()
-		b.drop(to, s)
 		b.mu.Unlock()
+		b.drop(to, s)
+		return err
 	}
-	return err
+	return nil
+}
+
+// acquireTotal waits for a permit in total.
+func (b *budget) acquireTotal(ctx context.Context) error {
+	b.mu.Lock()
+	wait, ok := b.total.take(b.totalQueue)
+	b.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%w: %d requests are queued already", protocol.ErrLocal, b.totalQueue)
+	}
+	return b.await(ctx, &b.total, wait)
 }
 
 // await waits in s's queue until wait is closed or ctx ends.
@@ -127,8 +131,14 @@ func (b *budget) await(ctx context.Context, s *slots, wait chan struct{}) error 
 	b.mu.Lock()
 	s.leave(wait)
 	b.mu.Unlock()
+	return stoppedWaiting(ctx)
+}
+
+// stoppedWaiting says what it means that ctx has ended before the peer was asked;
+// nil if it has not.
+func stoppedWaiting(ctx context.Context) error {
 	if ctx.Err() == context.DeadlineExceeded {
-		return fmt.Errorf("%w: deadline passed in the queue", protocol.ErrLocal)
+		return fmt.Errorf("%w: deadline passed before it was its turn", protocol.ErrLocal)
 	}
 	return ctx.Err()
 }
@@ -136,15 +146,17 @@ func (b *budget) await(ctx context.Context, s *slots, wait chan struct{}) error 
 // release gives both permits back.
 func (b *budget) release(to peer.ID) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.total.give()
 	s := b.peers[to]
 	s.give()
+	b.mu.Unlock()
 	b.drop(to, s)
 }
 
-// drop forgets a peer's entry s if nobody uses it. The lock is held.
+// drop forgets a peer's entry s if nobody uses it any more.
 func (b *budget) drop(to peer.ID, s *slots) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.peers[to] == s && s.free == b.perPeer && len(s.waiting) == 0 {
 		delete(b.peers, to)
 	}
