@@ -3,11 +3,15 @@ package protocol
 // Reset empties m and keeps the room of its slices, unless an unusually large
 // message has left more than is worth keeping. What m borrowed is let go.
 func (m *Message) Reset() {
+	text := m.text[:0]
+	if cap(text) > keptText {
+		text = nil
+	}
 	*m = Message{
 		CloserPeers:   emptied(m.CloserPeers, keptPeers),
 		ProviderPeers: emptied(m.ProviderPeers, keptPeers),
 		addrs:         emptied(m.addrs, keptAddrs),
-		text:          emptied(m.text, keptText),
+		text:          text,
 	}
 }
 

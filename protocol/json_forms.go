@@ -1,0 +1,178 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/base64"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// The longest multihash and the longest address that have a text of their own;
+// base58, which both may hold, takes time quadratic in its length. Longer ones
+// are written in base64.
+const (
+	maxMultihash     = 64
+	maxMultihashText = 2 * maxMultihash
+	maxAddrText      = maxAddr
+)
+
+// appendForm appends bytes in the first form that gives them back.
+func appendForm(b, v []byte) []byte {
+	if printable(v) {
+		return appendText(b, v)
+	}
+	if text := multihashText(v); text != "" {
+		b = append(b, `{"multihash":"`...)
+		return append(append(b, text...), '"', '}')
+	}
+	return appendBase64(b, v)
+}
+
+// appendID appends a peer id as its text, or as bytes.
+func appendID(b, id []byte) []byte {
+	if text := multihashText(id); text != "" {
+		return append(append(append(b, '"'), text...), '"')
+	}
+	return appendBase64(b, id)
+}
+
+// appendAddr appends an address as a multiaddr, or as bytes.
+func appendAddr(b, addr []byte) []byte {
+	if text := addrText(addr); text != "" {
+		return appendText(b, []byte(text))
+	}
+	return appendBase64(b, addr)
+}
+
+func appendBase64(b, v []byte) []byte {
+	b = append(b, `{"base64":"`...)
+	return append(base64.StdEncoding.AppendEncode(b, v), '"', '}')
+}
+
+// printable reports whether v is text a person can read and type.
+func printable(v []byte) bool {
+	for len(v) > 0 {
+		if c := v[0]; c < utf8.RuneSelf {
+			if (c < ' ' && c != '\n' && c != '\t') || c == 0x7f {
+				return false
+			}
+			v = v[1:]
+			continue
+		}
+		c, n := utf8.DecodeRune(v)
+		if n == 1 || !unicode.IsPrint(c) {
+			return false
+		}
+		v = v[n:]
+	}
+	return true
+}
+
+// multihashText is the text of a peer id, or "" if v has none that reads back.
+func multihashText(v []byte) string {
+	if len(v) == 0 || len(v) > maxMultihash {
+		return ""
+	}
+	id, err := peer.IDFromBytes(v)
+	if err != nil {
+		return ""
+	}
+	text := id.String()
+	if back, err := peer.Decode(text); err != nil || back != id {
+		return ""
+	}
+	return text
+}
+
+// addrText is the text of a multiaddr, or "" if v has none that reads back.
+func addrText(v []byte) string {
+	if len(v) == 0 || len(v) > maxAddr/2 {
+		return ""
+	}
+	addr, err := multiaddr.NewMultiaddrBytes(v)
+	if err != nil {
+		return ""
+	}
+	text := addr.String()
+	if len(text) > maxAddrText || !utf8.ValidString(text) {
+		return ""
+	}
+	if back, err := multiaddr.NewMultiaddr(text); err != nil || !bytes.Equal(back.Bytes(), v) {
+		return ""
+	}
+	return text
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendText appends valid UTF-8 as a JSON string.
+func appendText(b, v []byte) []byte {
+	b = append(b, '"')
+	plain := 0 // start of what needs no escape
+	for i, c := range v {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, v[plain:i]...)
+		plain = i + 1
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return append(append(b, v[plain:]...), '"')
+}
+
+// unknownFields reports whether all that m carries as unknown fields is such.
+func unknownFields(m *Message) bool {
+	if !allUnknown(m.Unknown, messageTags[:]) || !allUnknown(m.Record.Unknown, recordTags[:]) {
+		return false
+	}
+	for _, list := range [2][]Peer{m.CloserPeers, m.ProviderPeers} {
+		for i := range list {
+			if !allUnknown(list[i].Unknown, peerTags[:]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// The known fields of each level.
+var (
+	messageTags = [...]uint32{tagType, tagKey, tagRecord, tagCloser, tagProvider, tagLevel}
+	recordTags  = [...]uint32{tagRecordKey, tagRecordValue, tagRecordTime}
+	peerTags    = [...]uint32{tagPeerID, tagPeerAddr, tagPeerConnection}
+)
+
+// allUnknown reports whether b is a row of well-formed protobuf fields and none
+// of them known: otherwise they would be taken for more than unknown fields
+// once they are protobuf again.
+func allUnknown(b []byte, known []uint32) bool {
+	for len(b) > 0 {
+		tag, n := consumeTag(b)
+		if n < 0 {
+			return false
+		}
+		for _, t := range known {
+			if t == tag {
+				return false
+			}
+		}
+		k := consumeValue(tag, b[n:])
+		if k < 0 {
+			return false
+		}
+		b = b[n+k:]
+	}
+	return true
+}
