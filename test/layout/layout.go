@@ -84,10 +84,9 @@ func (s *Source) at(pos token.Pos) string {
 	return fmt.Sprintf("%s:%d", s.Path, s.fset.Position(pos).Line)
 }
 
-// Read parses every Go file of the tree at root that git tracks or would add. Without git it takes every Go file outside of
-// folders that begin with a dot or an underscore, and of testdata and node_modules.
+// Read parses every Go file of the tree at root, without those in testdata.
 func Read(root string) ([]*Source, error) {
-	names, err := list(root)
+	names, err := Files(root)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +115,9 @@ func Read(root string) ([]*Source, error) {
 	return sources, nil
 }
 
-func list(root string) ([]string, error) {
+// Files lists the files below root that git tracks or would add. Without git it lists every file outside of folders that begin
+// with a dot or an underscore, and of node_modules.
+func Files(root string) ([]string, error) {
 	if names, err := Tracked(root, "--others", "--exclude-standard"); err == nil {
 		return names, nil
 	}
@@ -127,7 +128,7 @@ func list(root string) ([]string, error) {
 		}
 		base := entry.Name()
 		if entry.IsDir() {
-			if p != root && (base[0] == '.' || base[0] == '_' || base == "testdata" || base == "node_modules") {
+			if p != root && (base[0] == '.' || base[0] == '_' || base == "node_modules") {
 				return filepath.SkipDir
 			}
 			return nil
