@@ -1,0 +1,220 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
+)
+
+// shard holds the providers of a part of all keys.
+type shard struct {
+	store *ProviderStore
+
+	maxKeys, maxRecords int
+	validity            tick
+
+	mu      sync.Mutex // guards all below
+	keys    map[string]*providedKey
+	due     buckets[*providedKey]
+	far     farthest[*providedKey]
+	records int
+	rand    *rand.Rand
+	sampler sampler
+}
+
+func (s *shard) init(store *ProviderStore, i int) {
+	cfg := &store.cfg
+	n := cfg.shards()
+	s.store = store
+	s.maxKeys = (cfg.MaxKeys + n - 1) / n
+	s.maxRecords = (cfg.MaxRecords + n - 1) / n
+	s.validity = seconds(cfg.Validity)
+	s.due = newBuckets[*providedKey](s.validity)
+	s.keys = make(map[string]*providedKey)
+	s.rand = rand.New(rand.NewPCG(cfg.Seed, uint64(i)))
+}
+
+// add records that who serves key. kept is false if that made no new reference
+// to who: the record was there, or there is no room for it.
+func (s *shard) add(t tick, key []byte, who *provider) (kept bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.store.closed.Load() {
+		return false, ErrClosed
+	}
+	k := s.keys[string(key)]
+	if k != nil {
+		if i, found := k.find(who); found {
+			k.records[i].added = t
+			return false, nil
+		}
+	}
+	if err := s.admit(t, key, k, who); err != nil {
+		return false, fmt.Errorf("%w: %w (key %s)", ErrFull, err, show(key))
+	}
+	if k = s.keys[string(key)]; k == nil {
+		k = s.insert(t, key)
+	}
+	if len(k.records) >= s.store.cfg.MaxPerKey {
+		s.drop(k, s.sampler.junior(s.rand, k, t, s.validity))
+	}
+	k.append(providerRecord{who: who, added: t, first: t})
+	s.count(1)
+	return true, nil
+}
+
+// admit makes room for one more record of key, k if there is one already.
+func (s *shard) admit(t tick, key []byte, k *providedKey, who *provider) error {
+	newKeys := 1
+	if k != nil {
+		newKeys = 0
+	}
+	if !s.over(newKeys, 2) {
+		return nil
+	}
+	if !who.own && int(who.refs.Load()) > s.store.cfg.MaxPerProvider {
+		return errShare
+	}
+	far := uint64(0)
+	if k != nil {
+		far = k.far
+	} else {
+		place := keyspace.KeyOf(key)
+		far = farFrom(&s.store.cfg.Self, &place)
+		if s.store.radius.beyond(far) {
+			return errBeyond
+		}
+	}
+	if k != nil && len(k.records) >= s.store.cfg.MaxPerKey {
+		return nil // takes another's place
+	}
+	if s.over(newKeys, 1) {
+		s.expire(t)
+	}
+	for s.over(newKeys, 1) {
+		if len(s.far) == 0 || s.far[0].far <= far {
+			return errFarther
+		}
+		s.dropKey(s.far[0])
+	}
+	return nil
+}
+
+// over reports whether one more record would exceed a budget divided by share.
+func (s *shard) over(newKeys, share int) bool {
+	return s.records+1 > (s.maxRecords+share-1)/share || len(s.keys)+newKeys > (s.maxKeys+share-1)/share
+}
+
+// insert makes an entry for key without providers; the caller adds the first.
+func (s *shard) insert(t tick, key []byte) *providedKey {
+	place := keyspace.KeyOf(key)
+	k := &providedKey{key: string(key), rank: rank{far: farFrom(&s.store.cfg.Self, &place)}}
+	s.keys[k.key] = k
+	s.far.add(k)
+	s.due.add(t, after(t, s.validity), k)
+	return k
+}
+
+// appendSample appends a random sample of at most n valid providers of key.
+func (s *shard) appendSample(t tick, key []byte, dst []protocol.Peer, n int) []protocol.Peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.keys[string(key)]
+	for k != nil {
+		drawn := s.sampler.draw(s.rand, len(k.records), n)
+		old := firstOld(k, drawn, t, s.validity)
+		if old < 0 {
+			for _, i := range drawn {
+				dst = append(dst, *s.store.book.listed(t, k.records[i].who))
+			}
+			return dst
+		}
+		// Dropped for good, so drawing again costs nothing in the long run.
+		s.drop(k, old)
+		if len(k.records) == 0 {
+			s.dropKey(k)
+			k = nil
+		}
+	}
+	return dst
+}
+
+// firstOld returns the first of the drawn records that is too old, -1 if none is.
+func firstOld(k *providedKey, drawn []uint32, t, validity tick) int {
+	for _, i := range drawn {
+		if k.records[i].old(t, validity) {
+			return int(i)
+		}
+	}
+	return -1
+}
+
+func (s *shard) removeRecord(key []byte, who *provider) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.keys[string(key)]
+	if k == nil {
+		return
+	}
+	if i, found := k.find(who); found {
+		s.drop(k, i)
+		if len(k.records) == 0 {
+			s.dropKey(k)
+		}
+	}
+}
+
+// drop forgets record i of k, but keeps k.
+func (s *shard) drop(k *providedKey, i int) {
+	s.store.book.release(k.remove(i))
+	s.count(-1)
+}
+
+// dropKey forgets k, which is in a slot, and all its records.
+func (s *shard) dropKey(k *providedKey) {
+	for _, r := range k.records {
+		s.store.book.release(r.who)
+	}
+	s.count(-len(k.records))
+	delete(s.keys, k.key)
+	s.far.remove(k)
+	s.due.remove(k)
+}
+
+// expire forgets the records of all slots that are past.
+func (s *shard) expire(t tick) {
+	for list := s.due.take(t); list != nil; list = s.due.take(t) {
+		for _, k := range list {
+			oldest := t
+			for i := len(k.records) - 1; i >= 0; i-- {
+				if k.records[i].old(t, s.validity) {
+					s.drop(k, i)
+				} else {
+					oldest = min(oldest, k.records[i].added)
+				}
+			}
+			// Back into a slot even if empty: dropKey takes it out of one.
+			s.due.add(t, after(oldest, s.validity), k)
+			if len(k.records) == 0 {
+				s.dropKey(k)
+			}
+		}
+	}
+}
+
+func (s *shard) count(n int) {
+	s.records += n
+	s.store.size.Add(int64(n))
+}
+
+// clear forgets everything.
+func (s *shard) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.far) > 0 {
+		s.dropKey(s.far[0])
+	}
+}

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	record "github.com/libp2p/go-libp2p-record"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
+)
+
+// stripes is how many locks order the puts of values: two puts of one key never
+// run at the same time, puts of different keys rarely wait for each other.
+const stripes = 64
+
+// ValueStore is the Values every peer uses: records in a KV, and in memory an
+// index of them for age and budgets.
+//
+// Locks: a stripe is held while a put validates and compares, the index's lock
+// only while index and KV change together; neither while waiting for a disk.
+type ValueStore struct {
+	kv    KV
+	rules record.Validator
+	cfg   ValuesConfig
+	clock clock
+
+	stripes [stripes]sync.Mutex
+	index   valueIndex
+}
+
+var _ Values = (*ValueStore)(nil)
+
+// NewValues returns a store of values in kv under the given rules. It indexes
+// what is put through it; Load indexes what kv holds from an earlier run.
+func NewValues(kv KV, rules record.Validator, cfg ValuesConfig) *ValueStore {
+	cfg = cfg.withDefaults()
+	s := &ValueStore{kv: kv, rules: rules, cfg: cfg}
+	s.index.init(kv, cfg)
+	return s
+}
+
+// Put implements Values. It is the rule of wire.md §7, for puts of this peer and
+// of others alike, except that a record too old no longer blocks a worse one.
+func (s *ValueStore) Put(now time.Time, rec protocol.Record) error {
+	if err := s.check(&rec); err != nil {
+		return err
+	}
+	key := keyspace.KeyOf(rec.Key)
+	t := s.clock.tick(now)
+	if err := s.putLocked(now, t, &key, &rec); err != nil {
+		return err
+	}
+	return s.kv.Sync()
+}
+
+// Get implements Values.
+func (s *ValueStore) Get(now time.Time, key []byte) (protocol.Record, bool, error) {
+	k := keyspace.KeyOf(key)
+	rec, received, found, err := s.read(s.clock.tick(now), &k, key)
+	if err != nil || !found {
+		return protocol.Record{}, false, err
+	}
+	return own(&rec, received), true, nil
+}
+
+// NextDeadline implements Values.
+func (s *ValueStore) NextDeadline() time.Time {
+	next := s.index.next()
+	if next == 0 {
+		return time.Time{}
+	}
+	return s.clock.time(next)
+}
+
+// Advance implements Values.
+func (s *ValueStore) Advance(now time.Time) { s.index.expire(s.clock.tick(now)) }
+
+// SetRadius tells the distance from this peer beyond which it is not expected to
+// hold records (the k-th neighbour's, times eight). While the store is over half
+// of a budget, new keys beyond it are refused. Zero means that it is not known.
+func (s *ValueStore) SetRadius(d keyspace.Distance) { s.index.radius.set(&d) }
+
+// Len implements Values.
+func (s *ValueStore) Len() int { n, _ := s.index.held(); return n }
+
+// Bytes implements Values: the stored form and the index entry of every record.
+func (s *ValueStore) Bytes() int64 { _, n := s.index.held(); return n }
+
+// Close implements Values.
+func (s *ValueStore) Close() error {
+	s.index.close()
+	return s.kv.Close()
+}
+
+// putLocked compares rec, which is valid, with what is stored and stores it.
+func (s *ValueStore) putLocked(now time.Time, t tick, key *keyspace.Key, rec *protocol.Record) error {
+	stripe := &s.stripes[key[len(key)-1]%stripes]
+	stripe.Lock()
+	defer stripe.Unlock()
+	stored, _, found, err := s.read(t, key, rec.Key)
+	if err != nil {
+		return err
+	}
+	if found && !bytes.Equal(stored.Value, rec.Value) {
+		if err := s.compare(rec, &stored); err != nil {
+			return err
+		}
+	}
+	room := make([]byte, 0, len(rec.Key)+len(rec.Value)+len(rec.Unknown)+storedOverhead)
+	return s.index.put(t, key, appendStored(room, now, rec), rec.Key)
+}
+
+// check refuses what breaks a limit or its namespace's rules.
+func (s *ValueStore) check(rec *protocol.Record) error {
+	switch {
+	case len(rec.Key) == 0:
+		return fmt.Errorf("%w: the key is empty: write it as /namespace/name", ErrInvalid)
+	case len(rec.Key) > s.cfg.MaxKey:
+		return fmt.Errorf("%w: a key of %d bytes exceeds the limit of %d: shorten it, or name the record by a hash",
+			ErrTooLarge, len(rec.Key), s.cfg.MaxKey)
+	case len(rec.Value) > s.cfg.MaxValue:
+		return fmt.Errorf("%w: a value of %d bytes for %s exceeds the limit of %d: store a reference to the bytes instead",
+			ErrTooLarge, len(rec.Value), show(rec.Key), s.cfg.MaxValue)
+	case len(rec.Unknown) > maxUnknown:
+		return fmt.Errorf("%w: %d bytes of unknown fields for %s exceed the limit of %d: put the record without them",
+			ErrTooLarge, len(rec.Unknown), show(rec.Key), maxUnknown)
+	}
+	return judge(s.rules.Validate(string(rec.Key), rec.Value), rec.Key)
+}
+
+// compare refuses rec if the stored value is still valid and not worse.
+func (s *ValueStore) compare(rec, stored *protocol.Record) error {
+	key := string(rec.Key)
+	if s.rules.Validate(key, stored.Value) != nil {
+		return nil
+	}
+	best, err := s.rules.Select(key, [][]byte{rec.Value, stored.Value})
+	if err != nil {
+		return judge(err, rec.Key)
+	}
+	if best != 0 {
+		return fmt.Errorf("%w for %s: get it and publish a newer one", ErrOld, show(rec.Key))
+	}
+	return nil
+}
+
+// judge turns a validator's error about key into one of this package.
+func judge(err error, key []byte) error {
+	switch {
+	case err == nil, errors.Is(err, ErrNamespace), errors.Is(err, ErrInvalid):
+		return err
+	case errors.Is(err, record.ErrInvalidRecordType):
+		return fmt.Errorf("%w of key %s: register one, or use a key of a known namespace", ErrNamespace, show(key))
+	}
+	return fmt.Errorf("%w for key %s: %w", ErrInvalid, show(key), err)
+}
+
+// read returns the record filed under key if it is not too old. The record
+// borrows from the KV. One that does not parse, or that is another key's, is
+// dropped.
+func (s *ValueStore) read(t tick, key *keyspace.Key, name []byte) (rec protocol.Record, received time.Time, found bool, err error) {
+	e, err := s.index.find(t, key)
+	if e == nil || err != nil {
+		return rec, received, false, err
+	}
+	b, found, err := s.kv.Get(key)
+	if err != nil {
+		return rec, received, false, fmt.Errorf("store: reading %s: %w", show(name), err)
+	}
+	if found {
+		rec, received, err = parseStored(b)
+	}
+	if !found || err != nil || !bytes.Equal(rec.Key, name) {
+		s.index.dropBroken(key, e, b)
+		return protocol.Record{}, received, false, nil
+	}
+	return rec, received, true, nil
+}
+
+// own returns a copy of rec with its stamp.
+func own(rec *protocol.Record, received time.Time) protocol.Record {
+	b := make([]byte, 0, len(rec.Key)+len(rec.Value)+len(rec.Unknown)+len(time.RFC3339Nano))
+	cut := func(field []byte) []byte {
+		if field == nil {
+			return nil
+		}
+		n := len(b)
+		b = append(b, field...)
+		return b[n:len(b):len(b)]
+	}
+	c := protocol.Record{Key: cut(rec.Key), Value: cut(rec.Value), Unknown: cut(rec.Unknown)}
+	n := len(b)
+	b = received.AppendFormat(b, time.RFC3339Nano)
+	c.TimeReceived = b[n:len(b):len(b)]
+	return c
+}
