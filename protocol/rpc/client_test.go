@@ -1,0 +1,446 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/kdht/kdht/protocol"
+)
+
+// find is a FIND_NODE for key, get a GET_VALUE, put a PUT_VALUE.
+func find(key string) *protocol.Message {
+	return &protocol.Message{Type: protocol.FindNode, Key: []byte(key), ClusterLevel: 1}
+}
+
+func get(key string) *protocol.Message {
+	return &protocol.Message{Type: protocol.GetValue, Key: []byte(key), ClusterLevel: 1}
+}
+
+func put(key, value string) *protocol.Message {
+	m := &protocol.Message{Type: protocol.PutValue, Key: []byte(key), HasRecord: true, ClusterLevel: 1}
+	m.Record = protocol.Record{Key: m.Key, Value: []byte(value)}
+	return m
+}
+
+func provide(key string) *protocol.Message {
+	return &protocol.Message{Type: protocol.AddProvider, Key: []byte(key), ClusterLevel: 1}
+}
+
+// echo answers with the request itself.
+func echo(req *protocol.Message) *protocol.Message { return req }
+
+// wantOne checks that err wraps want, and no other sentinel.
+func wantOne(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("got %v, want %v", err, want)
+	}
+	for _, o := range outcomes {
+		if o != want && errors.Is(err, o) {
+			t.Errorf("%v wraps %v too", err, o)
+		}
+	}
+}
+
+func TestRoundTripReusesStreamAndOwnsAnswer(t *testing.T) {
+	peers := &fakePeers{request: answerWith(echo)}
+	c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+	var first, second protocol.Message
+	for key, resp := range map[string]*protocol.Message{"one": &first, "two": &second} {
+		if err := c.RoundTrip(t.Context(), "p", get(key), resp); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if string(first.Key) != "one" || string(second.Key) != "two" {
+		t.Errorf("answers are %q and %q: a later one overwrote an earlier one", first.Key, second.Key)
+	}
+	if opened, live, released, resets, _ := peers.counts(); opened != 1 || live != 0 || released != 2 || resets != 0 {
+		t.Errorf("%d streams opened, %d live, %d released, %d reset", opened, live, released, resets)
+	}
+	if got := c.Stats().Types[protocol.GetValue]; got != (Outcomes{OK: 2}) {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+func TestRoundTripEndsInTime(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		ctx   func(context.Context) (context.Context, context.CancelFunc)
+		want  error
+		after time.Duration
+	}{
+		{"deadline", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 3*time.Second)
+		}, protocol.ErrTimeout, 3 * time.Second},
+		{"no deadline", context.WithCancel, protocol.ErrTimeout, 10 * time.Second},
+		{"cancelled", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		}, context.Canceled, time.Second},
+	} {
+		for _, used := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, used %v", tc.name, used), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					peers := &fakePeers{used: used}
+					c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+					ctx, cancel := tc.ctx(t.Context())
+					defer cancel()
+					start := time.Now()
+					wantOne(t, c.RoundTrip(ctx, "p", find("x"), new(protocol.Message)), tc.want)
+					if took := time.Since(start); took != tc.after {
+						t.Errorf("took %v, want %v", took, tc.after)
+					}
+					synctest.Wait()
+					if _, live, released, resets, writes := peers.counts(); live != 0 || released != 0 || resets != 1 || writes != 1 {
+						t.Errorf("%d live, %d released, %d resets, %d writes", live, released, resets, writes)
+					}
+					if n := len(c.budget.peers); n != 0 {
+						t.Errorf("%d peers still in the budget", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestRoundTripRetriesOnceOnFreshStream(t *testing.T) {
+	late := fmt.Errorf("idle: %w", network.ErrReset)
+	for _, tc := range []struct {
+		name   string
+		ends   []error // of the tries, nil: answered
+		used   bool
+		want   error
+		writes int
+	}{
+		{"reused, reset", []error{errRemoteReset, nil}, true, nil, 2},
+		{"reused, plain reset", []error{late, nil}, true, nil, 2},
+		{"reused, closed", []error{io.EOF, nil}, true, nil, 2},
+		{"reused, reset by us", []error{&network.StreamError{}, nil}, true, nil, 2},
+		{"reused, connection lost", []error{&network.ConnError{Remote: true}, nil}, true, nil, 2},
+		{"reused, twice", []error{io.EOF, io.EOF}, true, protocol.ErrRefused, 2},
+		{"fresh, closed", []error{io.EOF}, false, protocol.ErrRefused, 1},
+		{"fresh, reset", []error{errRemoteReset}, false, protocol.ErrRefused, 1},
+		{"fresh, cut short", []error{io.ErrUnexpectedEOF}, false, protocol.ErrRefused, 1},
+		{"fresh, limited by the peer", []error{&network.StreamError{ErrorCode: network.StreamRateLimited, Remote: true}}, false, protocol.ErrRefused, 1},
+		{"fresh, reset by us", []error{&network.StreamError{}}, false, protocol.ErrLocal, 1},
+		{"fresh, out of memory", []error{network.ErrResourceLimitExceeded}, false, protocol.ErrLocal, 1},
+		{"fresh, connection lost", []error{&network.ConnError{Remote: true}}, false, protocol.ErrUnreachable, 1},
+		{"fresh, na", []error{fmt.Errorf("x: %w", protocol.ErrUnsupported)}, false, protocol.ErrUnsupported, 1},
+		{"reused, na", []error{fmt.Errorf("x: %w", protocol.ErrUnsupported)}, true, protocol.ErrUnsupported, 1},
+		{"reused, bad frame", []error{protocol.ErrMalformed}, true, protocol.ErrMalformed, 1},
+		{"reused, violation", []error{violation("frame", nil)}, true, protocol.ErrMalformed, 1},
+		{"reused, timeout", []error{os.ErrDeadlineExceeded}, true, protocol.ErrTimeout, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			try := 0
+			peers := &fakePeers{used: tc.used}
+			peers.request = func(s *fakeStream, frame []byte) {
+				if err := tc.ends[try]; err != nil {
+					s.finish(err)
+				} else {
+					answerWith(echo)(s, frame)
+				}
+				try++
+			}
+			c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+			err := c.RoundTrip(t.Context(), "p", find("x"), new(protocol.Message))
+			if tc.want != nil {
+				wantOne(t, err, tc.want)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if _, live, _, _, writes := peers.counts(); writes != tc.writes || live != 0 {
+				t.Errorf("%d writes, want %d; %d streams live", writes, tc.writes, live)
+			}
+			if got := c.Stats().Retries; got != uint64(tc.writes-1) {
+				t.Errorf("counted %d retries", got)
+			}
+		})
+	}
+}
+
+func TestRoundTripSkipsStrayAnswers(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		used  bool
+		stray *protocol.Message
+		count int
+		then  bool // the answer follows
+		want  error
+	}{
+		{"ADD_PROVIDER on a fresh stream", false, provide("old"), 2, true, nil},
+		{"ADD_PROVIDER without end", false, provide("old"), 100, true, protocol.ErrMalformed},
+		{"ADD_PROVIDER and nothing", true, provide("old"), 1, false, protocol.ErrMalformed},
+		{"earlier answer on a reused stream", true, get("old"), 3, true, nil},
+		{"earlier answer of another type", true, find("x"), 1, true, nil},
+		{"earlier answer and nothing", true, get("old"), 1, false, protocol.ErrMalformed},
+		{"answer to another key on a fresh stream", false, get("old"), 1, true, protocol.ErrMalformed},
+		{"answer of another type on a fresh stream", false, find("x"), 1, true, protocol.ErrMalformed},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				peers := &fakePeers{used: tc.used, request: func(s *fakeStream, frame []byte) {
+					for range tc.count {
+						s.send(framed(tc.stray)...)
+					}
+					if tc.then {
+						answerWith(echo)(s, frame)
+					}
+				}}
+				c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+				var resp protocol.Message
+				err := c.RoundTrip(t.Context(), "p", get("x"), &resp)
+				if tc.want != nil {
+					wantOne(t, err, tc.want)
+				} else if err != nil || string(resp.Key) != "x" {
+					t.Fatalf("got %v, answer for %q", err, resp.Key)
+				}
+				if _, _, released, resets, _ := peers.counts(); released != 0 || resets != 1 {
+					t.Errorf("a stream with stray answers was given back")
+				}
+			})
+		})
+	}
+}
+
+func TestMatch(t *testing.T) {
+	record := func(m *protocol.Message, key, value string) *protocol.Message {
+		m.HasRecord = true
+		m.Record = protocol.Record{Key: []byte(key), Value: []byte(value)}
+		return m
+	}
+	bare := func(t protocol.Type) *protocol.Message { return &protocol.Message{Type: t} }
+	for _, tc := range []struct {
+		name        string
+		req, answer *protocol.Message
+		want        verdict
+	}{
+		{"find without key", find("a"), bare(protocol.FindNode), answers},
+		{"find with key", find("a"), find("a"), answers},
+		{"find with other key", find("a"), find("b"), stray},
+		{"other type", find("a"), get("a"), stray},
+		{"get without anything", get("a"), bare(protocol.GetValue), answers},
+		{"get with record", get("a"), record(get("a"), "a", "v"), answers},
+		{"get, record only", get("a"), record(bare(protocol.GetValue), "a", "v"), answers},
+		{"get, other record", get("a"), record(get("a"), "b", "v"), negative},
+		{"get, record without key", get("a"), record(get("a"), "", "v"), negative},
+		{"put", put("a", "v"), put("a", "v"), answers},
+		{"put, value only", put("a", "v"), record(bare(protocol.PutValue), "", "v"), answers},
+		{"put, no record", put("a", "v"), bare(protocol.PutValue), negative},
+		{"put, other value", put("a", "v"), put("a", "w"), negative},
+		{"put, other record key", put("a", "v"), record(bare(protocol.PutValue), "b", "v"), negative},
+		{"put of nothing", put("a", ""), put("a", ""), answers},
+		{"ping", bare(protocol.Ping), bare(protocol.Ping), answers},
+		{"ping with key", bare(protocol.Ping), &protocol.Message{Type: protocol.Ping, Key: []byte("a")}, stray},
+		{"type 99", find("a"), bare(99), stray},
+	} {
+		if got, reason := match(tc.req, tc.answer); got != tc.want || (got == answers) != (reason == "") {
+			t.Errorf("%s: got %v (%q), want %v", tc.name, got, reason, tc.want)
+		}
+	}
+}
+
+func TestSend(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		request func(*fakeStream, []byte)
+		closed  func(*fakeStream)
+		want    error
+	}{
+		{"closed", nil, func(s *fakeStream) { s.finish(io.EOF) }, nil},
+		{"answered", func(s *fakeStream, _ []byte) { s.send(framed(provide("other"))...) }, nil, nil},
+		{"reset", func(s *fakeStream, _ []byte) { s.finish(errRemoteReset) }, nil, protocol.ErrRefused},
+		{"reset after our close", nil, func(s *fakeStream) { s.finish(errRemoteReset) }, protocol.ErrRefused},
+		{"silence", nil, nil, protocol.ErrTimeout},
+		{"answer of another type", answerWith(func(*protocol.Message) *protocol.Message { return find("x") }), nil, protocol.ErrMalformed},
+		{"garbage", func(s *fakeStream, _ []byte) { s.send(2, 0xff, 0xff) }, nil, protocol.ErrMalformed},
+		{"cut short", func(s *fakeStream, _ []byte) { s.send(9, 8); s.finish(io.EOF) }, nil, protocol.ErrRefused},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				peers := &fakePeers{used: true, request: tc.request, closed: tc.closed}
+				c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+				err := c.Send(t.Context(), "p", provide("x"))
+				if tc.want != nil {
+					wantOne(t, err, tc.want)
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				if opened, _, released, resets, writes := peers.counts(); opened != 1 || released != 0 || resets != 1 || writes != 1 {
+					t.Errorf("%d opened, %d released, %d resets, %d writes", opened, released, resets, writes)
+				}
+			})
+		})
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		err  error
+		want error
+	}{
+		{"unreachable", fmt.Errorf("dial: %w", protocol.ErrUnreachable), protocol.ErrUnreachable},
+		{"unsupported", protocol.ErrUnsupported, protocol.ErrUnsupported},
+		{"shut down", protocol.ErrLocal, protocol.ErrLocal},
+		{"unclassified", errors.New("no route"), protocol.ErrUnreachable},
+		{"timeout", os.ErrDeadlineExceeded, protocol.ErrTimeout},
+		{"context's deadline", context.DeadlineExceeded, protocol.ErrTimeout},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			peers := &fakePeers{open: func(context.Context, peer.ID, bool) error { return tc.err }}
+			c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+			wantOne(t, c.RoundTrip(t.Context(), "p", find("x"), new(protocol.Message)), tc.want)
+			wantOne(t, c.Send(t.Context(), "p", provide("x")), tc.want)
+		})
+	}
+	t.Run("cancelled while opening", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		peers := &fakePeers{open: func(context.Context, peer.ID, bool) error { cancel(); return protocol.ErrUnreachable }}
+		wantOne(t, NewClient(protocol.Protobuf, peers, ClientConfig{}).RoundTrip(ctx, "p", find("x"), new(protocol.Message)), context.Canceled)
+	})
+}
+
+func TestRequestTooLong(t *testing.T) {
+	peers := &fakePeers{}
+	c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+	m := put("a", string(bytes.Repeat([]byte("v"), protocol.MaxFrame)))
+	wantOne(t, c.RoundTrip(t.Context(), "p", m, new(protocol.Message)), protocol.ErrLocal)
+	if opened, _, _, _, _ := peers.counts(); opened != 0 {
+		t.Error("a stream was opened for it")
+	}
+}
+
+func TestBudgetQueues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var order []string
+		var waiting []*fakeStream
+		peers := &fakePeers{request: func(s *fakeStream, frame []byte) {
+			var m protocol.Message
+			if err := protocol.Protobuf.Decode(frame, &m); err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, string(m.Key))
+			waiting = append(waiting, s)
+		}}
+		c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+		errs := make(chan error, 41)
+		for i := range 41 {
+			go func() {
+				errs <- c.RoundTrip(t.Context(), "p", find(fmt.Sprintf("%02d", i)), new(protocol.Message))
+			}()
+			synctest.Wait()
+		}
+		wantOne(t, <-errs, protocol.ErrLocal) // the 41st: 8 are asked, 32 queue
+		if len(order) != 8 {
+			t.Fatalf("%d requests under way, want 8", len(order))
+		}
+		// Another peer's requests do not wait for this one's.
+		other := make(chan error, 1)
+		go func() { other <- c.RoundTrip(t.Context(), "q", find("other"), new(protocol.Message)) }()
+		synctest.Wait()
+		if order[8] != "other" {
+			t.Fatalf("another peer had to wait")
+		}
+		for i := 0; i < len(waiting); i++ {
+			waiting[i].send(framed(&protocol.Message{Type: protocol.FindNode})...)
+			synctest.Wait()
+		}
+		if err := <-other; err != nil {
+			t.Error(err)
+		}
+		for range 40 {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		for i, key := range append(order[:8:8], order[9:]...) {
+			if want := fmt.Sprintf("%02d", i); key != want {
+				t.Errorf("request number %d is %s: not first come, first served", i, key)
+			}
+		}
+		checkIdle(t, c, 1024)
+	})
+}
+
+func TestBudgetTotal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peers := &fakePeers{}
+		c := NewClient(protocol.Protobuf, peers, ClientConfig{MaxInFlight: 3, MaxQueued: 2})
+		ctx, cancel := context.WithCancel(t.Context())
+		errs := make(chan error, 6)
+		ask := func(ctx context.Context, i int) {
+			go func() {
+				errs <- c.RoundTrip(ctx, peer.ID(fmt.Sprint(i)), find("x"), new(protocol.Message))
+			}()
+			synctest.Wait()
+		}
+		for i := range 4 {
+			ask(t.Context(), i)
+		}
+		ask(ctx, 4)
+		ask(t.Context(), 5)
+		wantOne(t, <-errs, protocol.ErrLocal) // three asked, two queued, this is the sixth
+		cancel()
+		wantOne(t, <-errs, context.Canceled) // it leaves the queue at once
+		start := time.Now()
+		for range 3 {
+			wantOne(t, <-errs, protocol.ErrTimeout)
+		}
+		// The one in the queue has spent its time there, and its peer is not to blame.
+		if err := <-errs; !errors.Is(err, protocol.ErrLocal) && !errors.Is(err, protocol.ErrTimeout) {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if peers.maxLive != 3 {
+			t.Errorf("%d requests under way at once, want 3", peers.maxLive)
+		}
+		checkIdle(t, c, 3)
+	})
+}
+
+func TestBudgetDeadlineInQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewClient(protocol.Protobuf, &fakePeers{}, ClientConfig{MaxPerPeer: 1})
+		first := make(chan error, 1)
+		go func() { first <- c.RoundTrip(t.Context(), "p", find("x"), new(protocol.Message)) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		wantOne(t, c.RoundTrip(ctx, "p", find("y"), new(protocol.Message)), protocol.ErrLocal)
+		wantOne(t, c.RoundTrip(ctx, "q", find("y"), new(protocol.Message)), protocol.ErrLocal) // it is over already
+		wantOne(t, <-first, protocol.ErrTimeout)
+		checkIdle(t, c, 1024)
+	})
+}
+
+// checkIdle checks that all permits are back.
+func checkIdle(t *testing.T, c *Client, total int) {
+	t.Helper()
+	synctest.Wait()
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	if n := len(c.budget.peers); n != 0 {
+		t.Errorf("%d peers still in the budget", n)
+	}
+	if c.budget.total.free != total || len(c.budget.total.waiting) != 0 {
+		t.Errorf("%d permits free, %d waiting; want %d and 0", c.budget.total.free, len(c.budget.total.waiting), total)
+	}
+}
