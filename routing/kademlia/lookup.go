@@ -212,6 +212,16 @@ func (l *Lookup) settle(i int, to progress) {
 	l.candidates[i].state = to
 }
 
+// count returns how many candidates are in a state.
+func (l *Lookup) count(state progress) (n int) {
+	for i := range l.candidates {
+		if l.candidates[i].state == state {
+			n++
+		}
+	}
+	return n
+}
+
 // hop returns how far down the chain of referrals the peer with this key is.
 func (l *Lookup) hop(key *keyspace.Key) int {
 	if i, known := l.find(key); known {

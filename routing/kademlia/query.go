@@ -27,6 +27,7 @@ type query struct {
 	report   Report
 	started  time.Time
 	done     func(now time.Time, r Result)
+	widened  bool
 	finished bool
 }
 
@@ -64,9 +65,30 @@ func (q *query) step(now time.Time) {
 		q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
 		q.node.requests.send(now, c, q.request, q)
 	}
-	if q.lookup.Done() {
+	switch {
+	case !q.lookup.Done():
+	case q.widen():
+		q.step(now)
+	default:
 		q.endWalk(now, true)
 	}
+}
+
+// widen goes back to the table for more candidates when a walk has run dry with
+// fewer than k answers, once: answers name the nearest peers their senders know,
+// and where many of those have just died, nobody names the next nearest. It
+// reports whether there are any.
+func (q *query) widen() bool {
+	k := q.node.cfg.K
+	if q.widened || q.lookup.count(answered) >= k {
+		return false
+	}
+	q.widened = true
+	before := len(q.lookup.candidates)
+	for _, c := range q.node.table.View().AppendClosest(nil, &q.target, 4*k) {
+		q.lookup.add(c, 1)
+	}
+	return len(q.lookup.candidates) > before
 }
 
 // endWalk goes over to storing, or finishes. complete says that the lookup ran

@@ -52,47 +52,36 @@ func (v *View) AppendClosest(dst []*Contact, target *keyspace.Key, n int) []*Con
 	if n <= 0 || len(v.contacts) == 0 {
 		return dst
 	}
-	w := descent{view: v, target: target, prefix: prefixOf(target), out: dst, end: len(dst) + n}
-	w.visit(0, len(v.contacts))
-	return w.out
+	return v.descend(dst, target, prefixOf(target), 0, len(v.contacts), len(dst)+n)
 }
 
-// descent is one walk of AppendClosest.
-type descent struct {
-	view   *View
-	target *keyspace.Key
-	prefix uint64
-	out    []*Contact
-	end    int // how long out may become
-}
-
-// visit appends the members [lo, hi), nearest first, until out is full.
-func (w *descent) visit(lo, hi int) {
-	for lo < hi && len(w.out) < w.end {
-		differ := w.view.prefixes[lo] ^ w.view.prefixes[hi-1]
+// descend appends the members [lo, hi), nearest to target first, until dst is
+// end long. prefix is the target's.
+func (v *View) descend(dst []*Contact, target *keyspace.Key, prefix uint64, lo, hi, end int) []*Contact {
+	for lo < hi && len(dst) < end {
+		differ := v.prefixes[lo] ^ v.prefixes[hi-1]
 		if differ == 0 {
-			w.appendSorted(lo, hi)
-			return
+			return v.appendSorted(dst, target, lo, hi, end)
 		}
 		bit := uint64(1) << (63 - bits.LeadingZeros64(differ))
-		mid := w.split(lo, hi, bit)
-		if w.prefix&bit == 0 {
-			w.visit(lo, mid)
+		mid := v.split(lo, hi, bit)
+		if prefix&bit == 0 {
+			dst = v.descend(dst, target, prefix, lo, mid, end)
 			lo = mid
 		} else {
-			w.visit(mid, hi)
+			dst = v.descend(dst, target, prefix, mid, hi, end)
 			hi = mid
 		}
 	}
+	return dst
 }
 
 // split returns where the members with bit set begin in [lo, hi), which agree
 // on all higher bits.
-func (w *descent) split(lo, hi int, bit uint64) int {
-	p := w.view.prefixes
+func (v *View) split(lo, hi int, bit uint64) int {
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		if p[mid]&bit == 0 {
+		if v.prefixes[mid]&bit == 0 {
 			lo = mid + 1
 		} else {
 			hi = mid
@@ -103,19 +92,17 @@ func (w *descent) split(lo, hi int, bit uint64) int {
 
 // appendSorted appends the members [lo, hi), whose first 64 bits are all equal:
 // one member nearly always, a few only if their keys were mined.
-func (w *descent) appendSorted(lo, hi int) {
-	start := len(w.out)
-	w.out = append(w.out, w.view.contacts[lo:hi]...)
+func (v *View) appendSorted(dst []*Contact, target *keyspace.Key, lo, hi, end int) []*Contact {
+	start := len(dst)
+	dst = append(dst, v.contacts[lo:hi]...)
 	if hi-lo > 1 {
-		target := w.target
-		slices.SortFunc(w.out[start:], func(a, b *Contact) int {
+		slices.SortFunc(dst[start:], func(a, b *Contact) int {
 			return keyspace.CompareDistance(target, &a.Key, &b.Key)
 		})
 	}
-	w.out = w.out[:min(len(w.out), w.end)]
+	return dst[:min(len(dst), end)]
 }
 
 // instant is a time in nanoseconds since 1970: a third of a time.Time, for what
 // every table entry of a hundred thousand simulated nodes holds.
 type instant int64
-

@@ -1,0 +1,198 @@
+package kademlia
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// await runs one operation to its end and returns its result.
+func (w *world) await(m *member, op func(done func(time.Time, Result))) Result {
+	w.t.Helper()
+	var result *Result
+	op(func(_ time.Time, r Result) {
+		if result != nil {
+			w.t.Fatal("done was called twice")
+		}
+		result = &r
+	})
+	m.touch()
+	w.runUntil(time.Minute, func() bool { return result != nil })
+	return *result
+}
+
+func TestThousandNodes(t *testing.T) {
+	w := newWorld(t, 1)
+	w.grow(1000, nil)
+	exact, asked, hops := 0, 0, 0
+	const lookups = 300
+	for i := range lookups {
+		m := w.order[w.rng.IntN(len(w.order))]
+		key := fmt.Appendf(nil, "key %d", i)
+		r := w.await(m, func(done func(time.Time, Result)) { m.node.FindNode(w.now, key, done) })
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		if slices.Equal(idsOf(r.Closest), w.closest(key, 20, m.contact.ID)) {
+			exact++
+		}
+		asked += r.Report.Asked
+		hops += r.Report.Hops
+	}
+	t.Logf("%d of %d lookups exact, %.1f requests and %.2f hops each", exact, lookups, float64(asked)/lookups, float64(hops)/lookups)
+	if exact < lookups*99/100 {
+		t.Errorf("only %d of %d lookups found the true 20 closest", exact, lookups)
+	}
+	w.checkAskedOnce()
+}
+
+func TestStoreAndFindAcrossTheNetwork(t *testing.T) {
+	w := newWorld(t, 2)
+	w.grow(200, nil)
+	for i := range 30 {
+		writer, reader := w.order[w.rng.IntN(200)], w.order[w.rng.IntN(200)]
+		rec := protocol.Record{Key: fmt.Appendf(nil, "/v/%d", i), Value: []byte("value")}
+		r := w.await(writer, func(done func(time.Time, Result)) { writer.node.Store(w.now, rec, done) })
+		if r.Err != nil || !slices.Equal(sorted(r.Report.Holders), sorted(w.closest(rec.Key, 20, writer.contact.ID))) {
+			t.Fatalf("put %d: %v, holders are not the true 20 closest", i, r.Err)
+		}
+		r = w.await(reader, func(done func(time.Time, Result)) {
+			reader.node.FindValue(w.now, rec.Key, ValueOptions{Quorum: 1}, done)
+		})
+		if r.Err != nil || string(r.Value) != "value" {
+			t.Fatalf("get %d: %q, %v", i, r.Value, r.Err)
+		}
+		key := fmt.Appendf(nil, "content %d", i)
+		r = w.await(writer, func(done func(time.Time, Result)) { writer.node.Provide(w.now, key, done) })
+		if r.Err != nil || len(r.Report.Holders) != 20 {
+			t.Fatalf("provide %d: %d holders, %v", i, len(r.Report.Holders), r.Err)
+		}
+		if reader == writer {
+			continue
+		}
+		r = w.await(reader, func(done func(time.Time, Result)) { reader.node.FindProviders(w.now, key, 1, nil, done) })
+		if r.Err != nil || len(r.Providers) != 1 || r.Providers[0].ID != writer.contact.ID || !r.Providers[0].sameAddrs(writer.contact) {
+			t.Fatalf("find providers %d: %v, %v", i, r.Providers, r.Err)
+		}
+		r = w.await(reader, func(done func(time.Time, Result)) { reader.node.FindPeer(w.now, writer.contact.ID, done) })
+		if r.Err != nil || len(r.Providers) != 1 || !r.Providers[0].sameAddrs(writer.contact) {
+			t.Fatalf("find peer %d: %v", i, r.Err)
+		}
+	}
+	w.checkAskedOnce()
+}
+
+func sorted(ids []peer.ID) []peer.ID {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return ids
+}
+
+// A quarter of the network dies at once, some refusing and some hanging: the
+// next lookups still name the true closest among the living, and puts still
+// reach 20 of them.
+func TestDeadPeersCostRequestsNotReplicas(t *testing.T) {
+	w := newWorld(t, 3)
+	w.grow(300, nil)
+	for i, m := range w.order {
+		switch i % 8 {
+		case 1:
+			m.fate = crashed
+		case 5:
+			m.fate = hung
+		}
+	}
+	right, failures := 0, 0
+	const puts = 40
+	for i := range puts {
+		m := w.order[8*w.rng.IntN(len(w.order)/8)]
+		rec := protocol.Record{Key: fmt.Appendf(nil, "/v/%d", i), Value: []byte("v")}
+		r := w.await(m, func(done func(time.Time, Result)) { m.node.Store(w.now, rec, done) })
+		if len(r.Report.Holders) != 20 {
+			t.Errorf("put %d reached %d holders: %v", i, len(r.Report.Holders), r.Err)
+		}
+		for _, id := range w.closest(rec.Key, 20, m.contact.ID) {
+			if slices.Contains(r.Report.Holders, id) {
+				right++
+			}
+		}
+		failures += r.Report.Failed.Total()
+	}
+	t.Logf("%.1f %% of the records are on the true 20 closest living peers, %.1f failed requests each",
+		float64(right)*100/(20*puts), float64(failures)/puts)
+	if failures == 0 {
+		t.Error("no request failed: the dead were not asked, so nothing was shown")
+	}
+	if right < 20*puts*9/10 {
+		t.Errorf("only %d of %d records are where they belong", right, 20*puts)
+	}
+	w.checkAskedOnce()
+}
+
+func TestTablesForgetTheDead(t *testing.T) {
+	w := newWorld(t, 4)
+	w.grow(100, nil)
+	for i, m := range w.order {
+		if i%3 == 1 {
+			m.fate = crashed
+		}
+	}
+	w.run(w.now.Add(40 * time.Minute))
+	for i, m := range w.order {
+		if m.fate != alive {
+			continue
+		}
+		dead := 0
+		for _, c := range m.node.View().contacts {
+			if w.members[c.ID].fate != alive {
+				dead++
+			}
+		}
+		if dead > 0 || m.node.View().Len() == 0 {
+			t.Fatalf("node %d: %d of %d members are dead", i, dead, m.node.View().Len())
+		}
+	}
+}
+
+func TestSameSeedSameRun(t *testing.T) {
+	run := func() (uint64, int) {
+		w := newWorld(t, 5)
+		w.grow(150, nil)
+		w.run(w.now.Add(15 * time.Minute))
+		return w.trace, w.sent
+	}
+	trace1, sent1 := run()
+	trace2, sent2 := run()
+	if trace1 != trace2 || sent1 != sent2 {
+		t.Fatalf("runs differ: %x after %d requests, %x after %d", trace1, sent1, trace2, sent2)
+	}
+	if sent1 == 0 {
+		t.Fatal("nothing was sent")
+	}
+}
+
+func TestAloneThereAreNoPeers(t *testing.T) {
+	w := newWorld(t, 6)
+	m := w.add(0, nil)
+	rec := protocol.Record{Key: []byte("/v/a"), Value: []byte("b")}
+	for name, op := range map[string]func(func(time.Time, Result)){
+		"FindNode":      func(done func(time.Time, Result)) { m.node.FindNode(w.now, []byte("x"), done) },
+		"FindPeer":      func(done func(time.Time, Result)) { m.node.FindPeer(w.now, testID(9), done) },
+		"FindProviders": func(done func(time.Time, Result)) { m.node.FindProviders(w.now, []byte("x"), 0, nil, done) },
+		"FindValue":     func(done func(time.Time, Result)) { m.node.FindValue(w.now, []byte("x"), ValueOptions{}, done) },
+		"Store":         func(done func(time.Time, Result)) { m.node.Store(w.now, rec, done) },
+		"Provide":       func(done func(time.Time, Result)) { m.node.Provide(w.now, []byte("x"), done) },
+	} {
+		if r := w.await(m, op); !errors.Is(r.Err, ErrNoPeers) {
+			t.Errorf("%s alone: %v, want %v", name, r.Err, ErrNoPeers)
+		}
+	}
+	if len(m.node.queries) != 0 {
+		t.Errorf("%d queries left over", len(m.node.queries))
+	}
+}
