@@ -11,15 +11,15 @@ import "github.com/kdht/kdht/protocol/keyspace"
 type KV interface {
 	// Get returns the value of key. It must not be changed, and the store does not
 	// change it either: a later Put replaces it.
-	Get(key *keyspace.Key) (value []byte, found bool, err error)
+	Get(key keyspace.Key) (value []byte, found bool, err error)
 	// Put stores value, which the caller gives away, in place of any other.
-	Put(key *keyspace.Key, value []byte) error
+	Put(key keyspace.Key, value []byte) error
 	// Delete forgets key; it is no error if there is no such key.
-	Delete(key *keyspace.Key) error
+	Delete(key keyspace.Key) error
 	// Range calls fn for every pair from first to last, both included, in ascending
 	// order until fn returns false. fn may use the store. A pair put or deleted
 	// meanwhile may or may not be seen; every other one is seen exactly once.
-	Range(first, last *keyspace.Key, fn func(key *keyspace.Key, value []byte) bool) error
+	Range(first, last keyspace.Key, fn func(key keyspace.Key, value []byte) bool) error
 	// Sync returns when every change made before survives as much as the
 	// implementation promises. It may wait for the disk: no lock is held meanwhile.
 	Sync() error
@@ -32,8 +32,8 @@ type KV interface {
 
 // Region returns the first and last key of the region of all keys that share
 // their first n bits with prefix, for KV.Range. n is in 0..256.
-func Region(prefix *keyspace.Key, n int) (first, last keyspace.Key) {
-	first, last = *prefix, *prefix
+func Region(prefix keyspace.Key, n int) (first, last keyspace.Key) {
+	first, last = prefix, prefix
 	for i := range first {
 		var free byte // bits of this byte beyond the prefix
 		switch bits := n - i*8; {

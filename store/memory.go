@@ -39,17 +39,17 @@ var _ KV = (*Memory)(nil)
 func NewMemory() *Memory { return &Memory{} }
 
 // Get implements KV.
-func (m *Memory) Get(key *keyspace.Key) ([]byte, bool, error) {
+func (m *Memory) Get(key keyspace.Key) ([]byte, bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.closed {
 		return nil, false, ErrClosed
 	}
-	b := m.block(key)
+	b := m.block(&key)
 	if b == len(m.blocks) {
 		return nil, false, nil
 	}
-	i, found := m.blocks[b].find(key)
+	i, found := m.blocks[b].find(&key)
 	if !found {
 		return nil, false, nil
 	}
@@ -57,24 +57,27 @@ func (m *Memory) Get(key *keyspace.Key) ([]byte, bool, error) {
 }
 
 // Put implements KV.
-func (m *Memory) Put(key *keyspace.Key, value []byte) error {
+func (m *Memory) Put(key keyspace.Key, value []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return ErrClosed
 	}
 	m.bytes += int64(len(value))
-	if len(m.blocks) == 0 {
+	b := m.block(&key)
+	switch {
+	case len(m.blocks) == 0:
 		m.blocks = append(m.blocks, nil)
+	case b == len(m.blocks):
+		b--
 	}
-	b := min(m.block(key), len(m.blocks)-1)
-	i, found := m.blocks[b].find(key)
+	i, found := m.blocks[b].find(&key)
 	if found {
 		m.bytes -= int64(len(m.blocks[b][i].value))
 		m.blocks[b][i].value = value
 		return nil
 	}
-	m.blocks[b] = slices.Insert(m.blocks[b], i, pair{*key, value})
+	m.blocks[b] = slices.Insert(m.blocks[b], i, pair{key, value})
 	m.size++
 	if len(m.blocks[b]) >= blockSize {
 		m.halve(b)
@@ -83,17 +86,17 @@ func (m *Memory) Put(key *keyspace.Key, value []byte) error {
 }
 
 // Delete implements KV.
-func (m *Memory) Delete(key *keyspace.Key) error {
+func (m *Memory) Delete(key keyspace.Key) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return ErrClosed
 	}
-	b := m.block(key)
+	b := m.block(&key)
 	if b == len(m.blocks) {
 		return nil
 	}
-	i, found := m.blocks[b].find(key)
+	i, found := m.blocks[b].find(&key)
 	if !found {
 		return nil
 	}
@@ -107,20 +110,19 @@ func (m *Memory) Delete(key *keyspace.Key) error {
 }
 
 // Range implements KV.
-func (m *Memory) Range(first, last *keyspace.Key, fn func(*keyspace.Key, []byte) bool) error {
-	next, end := *first, *last
+func (m *Memory) Range(first, last keyspace.Key, fn func(keyspace.Key, []byte) bool) error {
 	chunk := make([]pair, 0, rangeChunk)
 	for {
 		var err error
-		if chunk, err = m.chunk(chunk[:0], &next, &end); err != nil {
+		if chunk, err = m.chunk(chunk[:0], &first, &last); err != nil {
 			return err
 		}
 		for i := range chunk {
-			if !fn(&chunk[i].key, chunk[i].value) {
+			if !fn(chunk[i].key, chunk[i].value) {
 				return nil
 			}
 		}
-		if len(chunk) < rangeChunk || !successor(&next, &chunk[len(chunk)-1].key) {
+		if len(chunk) < rangeChunk || !successor(&first, &chunk[len(chunk)-1].key) {
 			return nil
 		}
 	}

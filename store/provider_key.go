@@ -68,36 +68,43 @@ func (k *providedKey) remove(i int) *provider {
 	return who
 }
 
-// sampler draws random indexes; it is scratch room that a shard's keys share.
+// sampler draws random indexes, for one shard.
 type sampler struct {
+	rand  rand.PCG
 	taken []uint64 // a bit per index, all zero between draws
 	drawn []uint32
 }
 
 // draw returns m different indexes below n, all if n is smaller, in random order:
 // Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", CACM 30:9), then
-// a shuffle. The result holds until the next draw.
-func (s *sampler) draw(r *rand.Rand, n, m int) []uint32 {
+// a shuffle. The result holds until the next draw. 32 random bits decide each
+// step, so some indexes are likelier than others by up to n parts in 2^32.
+func (s *sampler) draw(n, m int) []uint32 {
 	m = min(m, n)
 	if words := (n + 63) / 64; words > len(s.taken) {
 		s.taken = make([]uint64, 2*words)
 	}
 	s.drawn = s.drawn[:0]
 	for j := n - m; j < n; j++ {
-		i := uint32(r.Uint64N(uint64(j) + 1))
+		r := s.rand.Uint64()
+		i := below(uint32(j)+1, uint32(r>>32))
 		if s.taken[i/64]&(1<<(i%64)) != 0 {
 			i = uint32(j)
 		}
 		s.taken[i/64] |= 1 << (i % 64)
+		// Into a random place of those drawn, whose occupant moves to the end.
+		at := below(uint32(len(s.drawn))+1, uint32(r))
 		s.drawn = append(s.drawn, i)
+		s.drawn[len(s.drawn)-1], s.drawn[at] = s.drawn[at], i
 	}
-	for j, i := range s.drawn {
+	for _, i := range s.drawn {
 		s.taken[i/64] = 0
-		o := r.IntN(j + 1)
-		s.drawn[j], s.drawn[o] = s.drawn[o], i
 	}
 	return s.drawn
 }
+
+// below maps 32 random bits to a number below n.
+func below(n, random uint32) uint32 { return uint32(uint64(n) * uint64(random) >> 32) }
 
 // contenders is how many records are drawn to find one to replace.
 const contenders = 16
@@ -105,9 +112,9 @@ const contenders = 16
 // junior returns the record of a full key that gives way to a new one: one too
 // old, else the shortest standing of those drawn. With 16 drawn, 400 newcomers to
 // a key of 100 leave about 76 of the old ones in place.
-func (s *sampler) junior(r *rand.Rand, k *providedKey, t, validity tick) int {
+func (s *sampler) junior(k *providedKey, t, validity tick) int {
 	best := -1
-	for _, i := range s.draw(r, len(k.records), contenders) {
+	for _, i := range s.draw(len(k.records), contenders) {
 		c := &k.records[i]
 		if c.old(t, validity) {
 			return int(i)

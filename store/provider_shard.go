@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"sync"
 
 	"github.com/kdht/kdht/protocol"
@@ -21,7 +20,6 @@ type shard struct {
 	due     buckets[*providedKey]
 	far     farthest[*providedKey]
 	records int
-	rand    *rand.Rand
 	sampler sampler
 }
 
@@ -34,7 +32,7 @@ func (s *shard) init(store *ProviderStore, i int) {
 	s.validity = seconds(cfg.Validity)
 	s.due = newBuckets[*providedKey](s.validity)
 	s.keys = make(map[string]*providedKey)
-	s.rand = rand.New(rand.NewPCG(cfg.Seed, uint64(i)))
+	s.sampler.rand.Seed(cfg.Seed, uint64(i))
 }
 
 // add records that who serves key. kept is false if that made no new reference
@@ -59,7 +57,7 @@ func (s *shard) add(t tick, key []byte, who *provider) (kept bool, err error) {
 		k = s.insert(t, key)
 	}
 	if len(k.records) >= s.store.cfg.MaxPerKey {
-		s.drop(k, s.sampler.junior(s.rand, k, t, s.validity))
+		s.drop(k, s.sampler.junior(k, t, s.validity))
 	}
 	k.append(providerRecord{who: who, added: t, first: t})
 	s.count(1)
@@ -124,7 +122,7 @@ func (s *shard) appendSample(t tick, key []byte, dst []protocol.Peer, n int) []p
 	defer s.mu.Unlock()
 	k := s.keys[string(key)]
 	for k != nil {
-		drawn := s.sampler.draw(s.rand, len(k.records), n)
+		drawn := s.sampler.draw(len(k.records), n)
 		old := firstOld(k, drawn, t, s.validity)
 		if old < 0 {
 			for _, i := range drawn {

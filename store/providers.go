@@ -66,11 +66,12 @@ func (s *ProviderStore) Add(now time.Time, key []byte, p protocol.Peer) error {
 	t := s.clock.tick(now)
 	h := s.hash(key)
 	who := s.book.acquire(t, s.hash(p.ID), &p)
-	s.next.sooner(after(t, min(seconds(s.cfg.Validity), seconds(s.cfg.AddrTTL))))
 	kept, err := s.shard(h).add(t, key, who)
 	if !kept {
 		s.book.release(who)
 	}
+	// Last, so that an Advance meanwhile either saw the record or leaves this.
+	s.next.sooner(after(t, min(seconds(s.cfg.Validity), seconds(s.cfg.AddrTTL))))
 	return err
 }
 
@@ -80,7 +81,7 @@ func (s *ProviderStore) Append(now time.Time, key []byte, dst []protocol.Peer, m
 	if s.closed.Load() {
 		return dst, ErrClosed
 	}
-	if max <= 0 {
+	if max <= 0 || len(key) > protocol.MaxProviderKey {
 		return dst, nil
 	}
 	return s.shard(s.hash(key)).appendSample(s.clock.tick(now), key, dst, max), nil

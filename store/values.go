@@ -51,7 +51,7 @@ func (s *ValueStore) Put(now time.Time, rec protocol.Record) error {
 	}
 	key := keyspace.KeyOf(rec.Key)
 	t := s.clock.tick(now)
-	if err := s.putLocked(now, t, &key, &rec); err != nil {
+	if err := s.putLocked(now, t, key, &rec); err != nil {
 		return err
 	}
 	return s.kv.Sync()
@@ -59,8 +59,11 @@ func (s *ValueStore) Put(now time.Time, rec protocol.Record) error {
 
 // Get implements Values.
 func (s *ValueStore) Get(now time.Time, key []byte) (protocol.Record, bool, error) {
+	if len(key) > s.cfg.MaxKey {
+		return protocol.Record{}, false, nil
+	}
 	k := keyspace.KeyOf(key)
-	rec, received, found, err := s.read(s.clock.tick(now), &k, key)
+	rec, received, found, err := s.read(s.clock.tick(now), k, key)
 	if err != nil || !found {
 		return protocol.Record{}, false, err
 	}
@@ -97,7 +100,7 @@ func (s *ValueStore) Close() error {
 }
 
 // putLocked compares rec, which is valid, with what is stored and stores it.
-func (s *ValueStore) putLocked(now time.Time, t tick, key *keyspace.Key, rec *protocol.Record) error {
+func (s *ValueStore) putLocked(now time.Time, t tick, key keyspace.Key, rec *protocol.Record) error {
 	stripe := &s.stripes[key[len(key)-1]%stripes]
 	stripe.Lock()
 	defer stripe.Unlock()
@@ -162,7 +165,7 @@ func judge(err error, key []byte) error {
 // read returns the record filed under key if it is not too old. The record
 // borrows from the KV. One that does not parse, or that is another key's, is
 // dropped.
-func (s *ValueStore) read(t tick, key *keyspace.Key, name []byte) (rec protocol.Record, received time.Time, found bool, err error) {
+func (s *ValueStore) read(t tick, key keyspace.Key, name []byte) (rec protocol.Record, received time.Time, found bool, err error) {
 	e, err := s.index.find(t, key)
 	if e == nil || err != nil {
 		return rec, received, false, err

@@ -45,13 +45,13 @@ func (x *valueIndex) init(kv KV, cfg ValuesConfig) {
 }
 
 // find returns key's entry unless it is too old, nil if there is none.
-func (x *valueIndex) find(t tick, key *keyspace.Key) (*heldValue, error) {
+func (x *valueIndex) find(t tick, key keyspace.Key) (*heldValue, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	if x.closed {
 		return nil, ErrClosed
 	}
-	e := x.records[*key]
+	e := x.records[key]
 	if e == nil || x.old(t, e) {
 		return nil, nil
 	}
@@ -60,21 +60,21 @@ func (x *valueIndex) find(t tick, key *keyspace.Key) (*heldValue, error) {
 
 // put stores a record in place of key's, if it has room or can make it. name is
 // the record's key for the error.
-func (x *valueIndex) put(t tick, key *keyspace.Key, stored, name []byte) error {
+func (x *valueIndex) put(t tick, key keyspace.Key, stored, name []byte) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed {
 		return ErrClosed
 	}
 	cost := uint32(len(stored)) + indexCost
-	e := x.records[*key]
-	if err := x.makeRoom(t, e, farFrom(&x.self, key), cost); err != nil {
+	e := x.records[key]
+	if err := x.makeRoom(t, e, farFrom(&x.self, &key), cost); err != nil {
 		return fmt.Errorf("%w: %w (key %s)", ErrFull, err, show(name))
 	}
 	if err := x.kv.Put(key, stored); err != nil {
 		return fmt.Errorf("store: writing %s: %w", show(name), err)
 	}
-	if e = x.records[*key]; e == nil {
+	if e = x.records[key]; e == nil {
 		e = x.insert(t, t, key)
 	}
 	x.bytes += int64(cost) - int64(e.cost)
@@ -83,9 +83,9 @@ func (x *valueIndex) put(t tick, key *keyspace.Key, stored, name []byte) error {
 }
 
 // insert makes an entry for key without cost.
-func (x *valueIndex) insert(t, received tick, key *keyspace.Key) *heldValue {
-	e := &heldValue{key: *key, received: received, rank: rank{far: farFrom(&x.self, key)}}
-	x.records[*key] = e
+func (x *valueIndex) insert(t, received tick, key keyspace.Key) *heldValue {
+	e := &heldValue{key: key, received: received, rank: rank{far: farFrom(&x.self, &key)}}
+	x.records[key] = e
 	x.far.add(e)
 	if x.maxAge > 0 {
 		x.due.add(t, after(received, x.maxAge), e)
@@ -144,7 +144,7 @@ func (x *valueIndex) fits(e *heldValue, cost uint32, share int) bool {
 // drop forgets e, which is indexed. A KV that cannot delete keeps bytes nobody
 // finds any more; the next start sees and forgets them again.
 func (x *valueIndex) drop(e *heldValue) {
-	_ = x.kv.Delete(&e.key)
+	_ = x.kv.Delete(e.key)
 	delete(x.records, e.key)
 	x.far.remove(e)
 	if x.maxAge > 0 {
@@ -154,10 +154,10 @@ func (x *valueIndex) drop(e *heldValue) {
 }
 
 // dropBroken forgets key's record if it is still the one that read as broken.
-func (x *valueIndex) dropBroken(key *keyspace.Key, e *heldValue, broken []byte) {
+func (x *valueIndex) dropBroken(key keyspace.Key, e *heldValue, broken []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.closed || x.records[*key] != e {
+	if x.closed || x.records[key] != e {
 		return
 	}
 	b, found, err := x.kv.Get(key)
@@ -222,7 +222,7 @@ func (s *ValueStore) Load(now time.Time) error {
 	for i := range last {
 		last[i] = 0xff
 	}
-	err := s.kv.Range(&first, &last, func(key *keyspace.Key, b []byte) bool {
+	err := s.kv.Range(first, last, func(key keyspace.Key, b []byte) bool {
 		s.index.load(now, t, key, b)
 		return true
 	})
@@ -232,14 +232,14 @@ func (s *ValueStore) Load(now time.Time) error {
 	return nil
 }
 
-func (x *valueIndex) load(now time.Time, t tick, key *keyspace.Key, b []byte) {
+func (x *valueIndex) load(now time.Time, t tick, key keyspace.Key, b []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	rec, received, err := parseStored(b)
 	age := seconds(now.Sub(received))
 	cost := uint32(len(b)) + indexCost
-	if err != nil || keyspace.KeyOf(rec.Key) != *key || x.maxAge > 0 && age > x.maxAge ||
-		x.makeRoom(t, nil, farFrom(&x.self, key), cost) != nil {
+	if err != nil || keyspace.KeyOf(rec.Key) != key || x.maxAge > 0 && age > x.maxAge ||
+		x.makeRoom(t, nil, farFrom(&x.self, &key), cost) != nil {
 		_ = x.kv.Delete(key)
 		return
 	}
