@@ -80,6 +80,15 @@ func (b *bill) refusal(cost, maxDebt float64) payer {
 	return byNobody
 }
 
+// insist makes a peer that was refused for the sake of all the others pay from its
+// own bucket, as long as there is something in it: so who keeps asking while the
+// process is overloaded becomes less entitled than who does not.
+func (b *bill) insist(cost float64) {
+	if own := b.buckets[byPeer]; own != nil && own.level > 0 {
+		own.level = max(0, own.level-cost)
+	}
+}
+
 // pay takes cost from every bucket and returns how long the peer is to pause.
 // Of the total's debt it bears the more the emptier its own bucket is.
 func (b *bill) pay(cost float64) (pause time.Duration) {

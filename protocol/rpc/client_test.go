@@ -382,6 +382,9 @@ func TestBudgetTotal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peers := &fakePeers{}
 		c := NewClient(protocol.Protobuf, peers, ClientConfig{MaxInFlight: 3, MaxQueued: 2})
+		start := time.Now()
+		brief, done := context.WithTimeout(t.Context(), 4*time.Second)
+		defer done()
 		ctx, cancel := context.WithCancel(t.Context())
 		errs := make(chan error, 6)
 		ask := func(ctx context.Context, i int) {
@@ -390,21 +393,21 @@ func TestBudgetTotal(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		for i := range 4 {
+		for i := range 3 {
 			ask(t.Context(), i)
 		}
+		ask(brief, 3)
 		ask(ctx, 4)
 		ask(t.Context(), 5)
 		wantOne(t, <-errs, protocol.ErrLocal) // three asked, two queued, this is the sixth
 		cancel()
-		wantOne(t, <-errs, context.Canceled) // it leaves the queue at once
-		start := time.Now()
+		wantOne(t, <-errs, context.Canceled)  // it leaves the queue at once
+		wantOne(t, <-errs, protocol.ErrLocal) // it has spent its time in the queue; its peer is not to blame
+		if took := time.Since(start); took != 4*time.Second {
+			t.Errorf("took %v", took)
+		}
 		for range 3 {
 			wantOne(t, <-errs, protocol.ErrTimeout)
-		}
-		// The one in the queue has spent its time there, and its peer is not to blame.
-		if err := <-errs; !errors.Is(err, protocol.ErrLocal) && !errors.Is(err, protocol.ErrTimeout) {
-			t.Error(err)
 		}
 		if took := time.Since(start); took != 10*time.Second {
 			t.Errorf("took %v", took)

@@ -61,7 +61,7 @@ type LimiterConfig struct {
 // is MaxDebt*rate or one request, whichever is more, and the answers to what it
 // served last. Debt of the total bucket is laid on the peers by how empty their
 // own buckets are: a quiet peer with a full bucket is hardly paused, and refused
-// only when the total debt is at its bound, a busy one at half of it.
+// only when the total debt is at its bound; a busy one is refused at half of it.
 //
 // A new peer starts with a full burst while the table has room or the longest
 // silent peer has refilled; under churn pressure it starts with what that peer
@@ -150,7 +150,7 @@ func (l *Limiter) Stats() LimiterStats {
 }
 
 // Admit implements Gate: it charges a request of type t and of size bytes, or
-// refuses it and charges nothing.
+// refuses it and charges nothing (but see insist).
 func (l *Limiter) Admit(now time.Time, from protocol.Remote, t protocol.Type, size int) (time.Duration, error) {
 	cost := float64(otherCost)
 	if t.Valid() {
@@ -161,6 +161,9 @@ func (l *Limiter) Admit(now time.Time, from protocol.Remote, t protocol.Type, si
 	defer l.mu.Unlock()
 	bill := l.bill(now, from)
 	if refusal := bill.refusal(cost, l.maxDebt); refusal != byNobody {
+		if refusal == inTotal {
+			bill.insist(cost)
+		}
 		*l.limitedBy(refusal)++
 		return 0, ErrLimited
 	}
