@@ -44,6 +44,7 @@ func SplitP2P(addr, id []byte) (trimmed []byte, ok bool) {
 // component is one protocol of a multiaddr with its value.
 type component struct {
 	code  int
+	name  string
 	value []byte
 	path  bool
 }
@@ -58,7 +59,7 @@ func readComponent(b []byte) (c component, n int, ok bool) {
 	if p.Code == 0 {
 		return c, 0, false
 	}
-	c.code, c.path = code, p.Path
+	c.code, c.name, c.path = code, p.Name, p.Path
 	if p.Size == 0 {
 		return c, n, true
 	}

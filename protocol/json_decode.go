@@ -5,7 +5,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
 )
 
 // The members of each object, in the order of the constants below them.
@@ -52,9 +51,9 @@ func (r *jsonReader) message() {
 			m.HasRecord = true
 			r.record()
 		case 3:
-			m.CloserPeers = r.peers(m.CloserPeers)
+			m.CloserPeers = r.peers(m.CloserPeers, len(m.ProviderPeers))
 		case 4:
-			m.ProviderPeers = r.peers(m.ProviderPeers)
+			m.ProviderPeers = r.peers(m.ProviderPeers, len(m.CloserPeers))
 		case 5:
 			m.ClusterLevel = r.int32()
 		case 6:
@@ -80,13 +79,18 @@ func (r *jsonReader) record() {
 	}
 }
 
-func (r *jsonReader) peers(list []Peer) []Peer {
+// peers takes a list of peers; there are others in the message.
+func (r *jsonReader) peers(list []Peer, others int) []Peer {
 	r.open('[')
 	for first := true; r.more(']', first); first = false {
+		addrs := len(r.m.addrs)
 		p := r.peer()
-		if len(list) < peerRoom(len(r.b)) {
-			list = append(list, p)
+		room := peerRoom(len(r.b))
+		if len(list)+others >= room {
+			r.m.addrs = r.m.addrs[:addrs]
+			continue
 		}
+		list = append(grow(list, min(len(r.b)/minPeerSize+1, firstPeers), room), p)
 	}
 	return list
 }
@@ -137,12 +141,14 @@ func (r *jsonReader) addr() []byte {
 		r.fail("an address of %d characters, at most %d", len(text), maxAddrText)
 		return nil
 	}
-	addr, err := multiaddr.NewMultiaddr(string(text))
+	first := len(r.text)
+	room, err := parseAddrText(r.text, string(text))
 	if err != nil {
 		r.fail("%v", err)
 		return nil
 	}
-	return r.keep(addr.Bytes())
+	r.text = room
+	return room[first:len(room):len(room)]
 }
 
 // form takes bytes in any form.
@@ -178,7 +184,7 @@ func (r *jsonReader) multihash() []byte {
 		r.fail("%v", err)
 		return nil
 	}
-	return r.keep([]byte(id))
+	return r.keep(id)
 }
 
 // unknown takes unknown fields of a level with the given known ones.
@@ -190,10 +196,11 @@ func (r *jsonReader) unknown(known []uint32) []byte {
 	return v
 }
 
-// keep copies v into the message's own room.
-func (r *jsonReader) keep(v []byte) (kept []byte) {
-	kept, r.text = take(r.text, v)
-	return kept
+// keep copies id into the message's own room.
+func (r *jsonReader) keep(id peer.ID) []byte {
+	first := len(r.text)
+	r.text = append(r.text, id...)
+	return r.text[first:len(r.text):len(r.text)]
 }
 
 // Type finds the message's type as Codec has it; nothing is allocated. It is

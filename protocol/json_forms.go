@@ -1,22 +1,18 @@
 package protocol
 
 import (
-	"bytes"
 	"encoding/base64"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
 )
 
-// The longest multihash and the longest address that have a text of their own;
-// base58, which both may hold, takes time quadratic in its length. Longer ones
-// are written in base64.
+// The longest multihash that is written as text, and its text; base58 takes
+// time quadratic in its length.
 const (
 	maxMultihash     = 64
 	maxMultihashText = 2 * maxMultihash
-	maxAddrText      = maxAddr
 )
 
 // appendForm appends bytes in the first form that gives them back.
@@ -41,8 +37,9 @@ func appendID(b, id []byte) []byte {
 
 // appendAddr appends an address as a multiaddr, or as bytes.
 func appendAddr(b, addr []byte) []byte {
-	if text := addrText(addr); text != "" {
-		return appendText(b, []byte(text))
+	var room [128]byte
+	if text, ok := appendAddrText(room[:0], addr); ok {
+		return appendText(b, text)
 	}
 	return appendBase64(b, addr)
 }
@@ -71,39 +68,16 @@ func printable(v []byte) bool {
 	return true
 }
 
-// multihashText is the text of a peer id, or "" if v has none that reads back.
+// multihashText is the base58 of a multihash as peer ids are: a sha2-256, or
+// an identity that is not too long. Others have no text that would be read as
+// one.
 func multihashText(v []byte) string {
-	if len(v) == 0 || len(v) > maxMultihash {
+	sha256 := len(v) == 34 && v[0] == 0x12 && v[1] == 32
+	identity := len(v) >= 2 && len(v) <= maxMultihash && v[0] == 0 && int(v[1]) == len(v)-2
+	if !sha256 && !identity {
 		return ""
 	}
-	id, err := peer.IDFromBytes(v)
-	if err != nil {
-		return ""
-	}
-	text := id.String()
-	if back, err := peer.Decode(text); err != nil || back != id {
-		return ""
-	}
-	return text
-}
-
-// addrText is the text of a multiaddr, or "" if v has none that reads back.
-func addrText(v []byte) string {
-	if len(v) == 0 || len(v) > maxAddr/2 {
-		return ""
-	}
-	addr, err := multiaddr.NewMultiaddrBytes(v)
-	if err != nil {
-		return ""
-	}
-	text := addr.String()
-	if len(text) > maxAddrText || !utf8.ValidString(text) {
-		return ""
-	}
-	if back, err := multiaddr.NewMultiaddr(text); err != nil || !bytes.Equal(back.Bytes(), v) {
-		return ""
-	}
-	return text
+	return peer.ID(v).String()
 }
 
 const hexDigits = "0123456789abcdef"

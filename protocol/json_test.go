@@ -91,12 +91,9 @@ func TestJSONForm(t *testing.T) {
 }
 
 // What people write and the codec reads besides its own form.
-func TestJSONReads(t *testing.T) {
+var jsonReads = func() []jsonRead {
 	id := unhex(idHex)
-	tests := []struct {
-		text string
-		want Message
-	}{
+	return []jsonRead{
 		{`{}`, Message{}},
 		{" { \"clusterLevel\" :\t1 ,\r\n\"type\": 4 } ", Message{Type: FindNode, ClusterLevel: 1}},
 		{`{"type":-1,"clusterLevel":-2147483648}`, Message{Type: -1, ClusterLevel: -1 << 31}},
@@ -109,7 +106,15 @@ func TestJSONReads(t *testing.T) {
 			CloserPeers: []Peer{{ID: id, Addrs: [][]byte{unhex("29000000000000000000000000000000019102" + "0001" + "cd03")}, Connection: Connected}},
 		}},
 	}
-	for _, test := range tests {
+}()
+
+type jsonRead struct {
+	text string
+	want Message
+}
+
+func TestJSONReads(t *testing.T) {
+	for _, test := range jsonReads {
 		var m Message
 		if err := JSON.Decode([]byte(test.text), &m); err != nil || !equal(&m, &test.want) {
 			t.Errorf("%s\nread as %+v, %v", test.text, m, err)
@@ -120,21 +125,23 @@ func TestJSONReads(t *testing.T) {
 	}
 }
 
+var jsonRefused = []string{
+	``, ` `, `null`, `[]`, `"PING"`, `{`, `{}}`, `{} {}`, "{}\x00", "\ufeff{}", `{,}`, `{"type":"PING",}`, `{"type" "PING"}`,
+	`{"type":"PING" "key":"a"}`, `{"type":"ping"}`, `{"type":"FIND\u005fNODE"}`, `{"type":null}`, `{"type":1.0}`, `{"type":1e1}`,
+	`{"type":01}`, `{"type":-}`, `{"type":+1}`, `{"type":2147483648}`, `{"type":-2147483649}`, `{"type":99999999999999999999}`,
+	`{"Type":"PING"}`, `{"typ\u0065":"PING"}`, `{"type":"PING","type":"PING"}`, `{"what":1}`, `{"clusterLevel":"1"}`,
+	`{"key":null}`, `{"key":1}`, `{"key":"a`, `{"key":"a\`, `{"key":"a\x"}`, `{"key":"\u12"}`, `{"key":"\u12g4"}`, "{\"key\":\"a\nb\"}", "{\"key\":\"\\n\n\"}",
+	`{"key":"\ud83d"}`, `{"key":"\ude00"}`, `{"key":"\ud83d\u0041"}`, "{\"key\":\"\xff\"}",
+	`{"key":{}}`, `{"key":{"hex":"00"}}`, `{"key":{"base64":"QQ"}}`, `{"key":{"base64":"QR=="}}`, `{"key":{"base64":"Q\nQ=="}}`,
+	`{"key":{"base64":"QQ==","multihash":"` + idText + `"}}`, `{"key":{"multihash":"12D3"}}`, `{"key":{"multihash":"` + strings.Repeat("1", 129) + `"}}`,
+	`{"record":null}`, `{"record":[]}`, `{"record":{"author":"me"}}`, `{"record":{"timeReceived":5}}`,
+	`{"closerPeers":{}}`, `{"closerPeers":[{},]}`, `{"closerPeers":[null]}`, `{"closerPeers":[{"id":""}]}`, `{"closerPeers":[{"id":"12D3"}]}`,
+	`{"closerPeers":[{"addrs":["127.0.0.1"]}]}`, `{"closerPeers":[{"addrs":[""]}]}`, `{"closerPeers":[{"addrs":["/ip4/1.2.3.4/` + strings.Repeat("/", 1024) + `"]}]}`,
+	`{"unknown":"CAU="}`, `{"unknown":"6gQCQQ=="}`, `{"unknown":{"base64":"6gQCQUI="}}`, `{"record":{"unknown":"CgA="}}`, `{"closerPeers":[{"unknown":"GAE="}]}`,
+}
+
 func TestJSONRefuses(t *testing.T) {
-	for _, text := range []string{
-		``, ` `, `null`, `[]`, `"PING"`, `{`, `{}}`, `{} {}`, "{}\x00", "\ufeff{}", `{,}`, `{"type":"PING",}`, `{"type" "PING"}`,
-		`{"type":"PING" "key":"a"}`, `{"type":"ping"}`, `{"type":"FIND\u005fNODE"}`, `{"type":null}`, `{"type":1.0}`, `{"type":1e1}`,
-		`{"type":01}`, `{"type":-}`, `{"type":+1}`, `{"type":2147483648}`, `{"type":-2147483649}`, `{"type":99999999999999999999}`,
-		`{"Type":"PING"}`, `{"typ\u0065":"PING"}`, `{"type":"PING","type":"PING"}`, `{"what":1}`, `{"clusterLevel":"1"}`,
-		`{"key":null}`, `{"key":1}`, `{"key":"a`, `{"key":"a\`, `{"key":"a\x"}`, `{"key":"\u12"}`, `{"key":"\u12g4"}`, "{\"key\":\"a\nb\"}", "{\"key\":\"\\n\n\"}",
-		`{"key":"\ud83d"}`, `{"key":"\ude00"}`, `{"key":"\ud83d\u0041"}`, "{\"key\":\"\xff\"}",
-		`{"key":{}}`, `{"key":{"hex":"00"}}`, `{"key":{"base64":"QQ"}}`, `{"key":{"base64":"QR=="}}`, `{"key":{"base64":"Q\nQ=="}}`,
-		`{"key":{"base64":"QQ==","multihash":"` + idText + `"}}`, `{"key":{"multihash":"12D3"}}`, `{"key":{"multihash":"` + strings.Repeat("1", 129) + `"}}`,
-		`{"record":null}`, `{"record":[]}`, `{"record":{"author":"me"}}`, `{"record":{"timeReceived":5}}`,
-		`{"closerPeers":{}}`, `{"closerPeers":[{},]}`, `{"closerPeers":[null]}`, `{"closerPeers":[{"id":""}]}`, `{"closerPeers":[{"id":"12D3"}]}`,
-		`{"closerPeers":[{"addrs":["127.0.0.1"]}]}`, `{"closerPeers":[{"addrs":[""]}]}`, `{"closerPeers":[{"addrs":["/ip4/1.2.3.4/` + strings.Repeat("/", 1024) + `"]}]}`,
-		`{"unknown":"CAU="}`, `{"unknown":"6gQCQQ=="}`, `{"unknown":{"base64":"6gQCQUI="}}`, `{"record":{"unknown":"CgA="}}`, `{"closerPeers":[{"unknown":"GAE="}]}`,
-	} {
+	for _, text := range jsonRefused {
 		if err := JSON.Decode([]byte(text), new(Message)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%.80s: %v", text, err)
 		}

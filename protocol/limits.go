@@ -28,24 +28,25 @@ const (
 	// MaxAnswer is the size in bytes that no built answer exceeds, a stored
 	// record not counted (wire.md §22).
 	MaxAnswer = 64 << 10
-	// MaxPeers is how many closer peers, and how many providers, of one message
-	// are kept at most; a deployed peer may name as many providers as a frame
-	// holds (wire.md §6).
+	// MaxPeers is how many peers of one decoded message are kept at most. A
+	// deployed peer may name as many providers as a frame holds (wire.md §6).
 	MaxPeers = 8 << 10
 )
 
-// The least that an honest peer with an id and an honest address take in a
-// message: a frame that names more is padded, and the surplus is not kept. So
-// the room of a decoded message is a small multiple of its frame.
+// A frame that names more peers or addresses than one for every so many bytes
+// is padded, and the surplus is not kept: the room a message takes is at most
+// twice its frame each time, and 16 KiB (reliability.md P6). An honest peer
+// with an id and one address takes 52 bytes, an address 12 with its share of
+// the peer; freePeers and freeAddrs are kept in any case.
 const (
-	minPeerSize = 32 // an id of 32 bytes or more, and tags
-	minAddrSize = 8  // ip4 and tcp
+	minPeerSize = 52
+	minAddrSize = 12
 	freePeers   = 64
-	freeAddrs   = 1024
+	freeAddrs   = 512
 )
 
-// peerRoom and addrRoom are how many peers of each kind, and how many
-// addresses in all, a message of size bytes may hold.
+// peerRoom and addrRoom are how many peers and how many addresses in all are
+// kept of a message of size bytes.
 func peerRoom(size int) int { return min(MaxPeers, freePeers+size/minPeerSize) }
 func addrRoom(size int) int { return freeAddrs + size/minAddrSize }
 
@@ -57,3 +58,12 @@ const (
 	keptAddrs  = 2048
 	keptText   = 64 << 10
 )
+
+// grow makes room for another element of s: for first at first, then for twice
+// as many, at most for room. The caller has checked that s holds less.
+func grow[T any](s []T, first, room int) []T {
+	if len(s) < cap(s) {
+		return s
+	}
+	return append(make([]T, 0, min(max(first, 2*cap(s)), room)), s...)
+}

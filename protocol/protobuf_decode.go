@@ -112,22 +112,20 @@ func (r *Record) decode(b []byte) int {
 	return 0
 }
 
-// decodePeer reads the encoded peer b and appends it to list, unless list holds
-// all that a message of size bytes may. It returns 0, or a negative code.
+// decodePeer reads the encoded peer b and appends it to list, one of m's, unless
+// m holds all that a message of size bytes may. It returns 0, or a negative
+// code.
 func (m *Message) decodePeer(list []Peer, b []byte, size int) ([]Peer, int) {
 	room := peerRoom(size)
-	if len(list) >= room {
+	if len(m.CloserPeers)+len(m.ProviderPeers) >= room {
 		var surplus Peer
 		addrs := len(m.addrs)
 		code := m.decodePeerFields(&surplus, b, size)
 		m.addrs = m.addrs[:addrs]
 		return list, code
 	}
-	if list == nil {
-		// The first peer's size predicts how many are to come.
-		list = make([]Peer, 0, min(size/(len(b)+2)+1, firstPeers))
-	}
-	list = append(list, Peer{})
+	// The first peer's size tells about how many are to come.
+	list = append(grow(list, min(size/(len(b)+2), firstPeers), room), Peer{})
 	return list, m.decodePeerFields(&list[len(list)-1], b, size)
 }
 
@@ -170,11 +168,8 @@ func (m *Message) decodePeerFields(p *Peer, b []byte, size int) int {
 // addAddr adds an address to the room that all peers of a message of size bytes
 // share.
 func (m *Message) addAddr(addr []byte, size int) {
-	if m.addrs == nil {
-		m.addrs = make([][]byte, 0, min(size/minAddrSize+1, firstAddrs))
-	}
-	if len(m.addrs) < addrRoom(size) {
-		m.addrs = append(m.addrs, addr)
+	if room := addrRoom(size); len(m.addrs) < room {
+		m.addrs = append(grow(m.addrs, min(size/minAddrSize+1, firstAddrs), room), addr)
 	}
 }
 

@@ -1,0 +1,200 @@
+package protocol
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// schema is wire.md §3 in the terms of Google's protobuf library, against
+// which the codec is checked.
+var schema = func() protoreflect.MessageDescriptor {
+	enum := func(name string, values ...string) *descriptorpb.EnumDescriptorProto {
+		e := &descriptorpb.EnumDescriptorProto{Name: proto.String(name)}
+		for i, v := range values {
+			e.Value = append(e.Value, &descriptorpb.EnumValueDescriptorProto{Name: proto.String(v), Number: proto.Int32(int32(i))})
+		}
+		return e
+	}
+	field := func(number int32, label, typ, name string) *descriptorpb.FieldDescriptorProto {
+		f := &descriptorpb.FieldDescriptorProto{
+			Name: proto.String(name), Number: proto.Int32(number),
+			Label: descriptorpb.FieldDescriptorProto_Label(descriptorpb.FieldDescriptorProto_Label_value["LABEL_"+label]).Enum(),
+		}
+		if n, ok := descriptorpb.FieldDescriptorProto_Type_value["TYPE_"+strings.ToUpper(typ)]; ok {
+			f.Type = descriptorpb.FieldDescriptorProto_Type(n).Enum()
+		} else {
+			f.TypeName = proto.String(".kad." + typ)
+		}
+		return f
+	}
+	message := func(name string, fields ...*descriptorpb.FieldDescriptorProto) *descriptorpb.DescriptorProto {
+		return &descriptorpb.DescriptorProto{Name: proto.String(name), Field: fields}
+	}
+	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
+		Name: proto.String("kad.proto"), Package: proto.String("kad"), Syntax: proto.String("proto3"),
+		EnumType: []*descriptorpb.EnumDescriptorProto{enum("Type", typeNames[:]...), enum("Connection", connectionNames[:]...)},
+		MessageType: []*descriptorpb.DescriptorProto{
+			message("Message", field(1, "OPTIONAL", "Type", "type"), field(2, "OPTIONAL", "bytes", "key"),
+				field(3, "OPTIONAL", "Record", "record"), field(8, "REPEATED", "Peer", "closerPeers"),
+				field(9, "REPEATED", "Peer", "providerPeers"), field(10, "OPTIONAL", "int32", "clusterLevelRaw")),
+			message("Record", field(1, "OPTIONAL", "bytes", "key"), field(2, "OPTIONAL", "bytes", "value"),
+				field(5, "OPTIONAL", "string", "timeReceived")),
+			message("Peer", field(1, "OPTIONAL", "bytes", "id"), field(2, "REPEATED", "bytes", "addrs"),
+				field(3, "OPTIONAL", "Connection", "connection")),
+		},
+	}, nil)
+	if err != nil {
+		panic("BUG: schema: " + err.Error())
+	}
+	return file.Messages().ByName("Message")
+}()
+
+// referenceMessage says in our terms what the reference has decoded.
+func referenceMessage(d protoreflect.Message) *Message {
+	get := getter(d)
+	m := &Message{
+		Type: Type(get("type").Enum()), Key: get("key").Bytes(), ClusterLevel: int32(get("clusterLevelRaw").Int()),
+		CloserPeers: referencePeers(get("closerPeers").List()), ProviderPeers: referencePeers(get("providerPeers").List()),
+		Unknown: d.GetUnknown(),
+	}
+	if d.Has(d.Descriptor().Fields().ByName("record")) {
+		r := get("record").Message()
+		get := getter(r)
+		m.HasRecord = true
+		m.Record = Record{Key: get("key").Bytes(), Value: get("value").Bytes(), TimeReceived: []byte(get("timeReceived").String()), Unknown: r.GetUnknown()}
+	}
+	return m
+}
+
+func referencePeers(list protoreflect.List) (peers []Peer) {
+	for i := range list.Len() {
+		d := list.Get(i).Message()
+		get := getter(d)
+		p := Peer{ID: get("id").Bytes(), Connection: Connection(get("connection").Enum()), Unknown: d.GetUnknown()}
+		for addrs, j := get("addrs").List(), 0; j < addrs.Len(); j++ {
+			p.Addrs = append(p.Addrs, addrs.Get(j).Bytes())
+		}
+		peers = append(peers, p)
+	}
+	return peers
+}
+
+func getter(d protoreflect.Message) func(name protoreflect.Name) protoreflect.Value {
+	return func(name protoreflect.Name) protoreflect.Value { return d.Get(d.Descriptor().Fields().ByName(name)) }
+}
+
+// stricter reports whether err names one of the two rules by which this codec
+// refuses what the reference takes: it does not nest groups deeper than 100,
+// and field numbers above 2^29-1 are wrong inside unknown groups as well.
+func stricter(err error) bool {
+	return strings.Contains(err.Error(), reason(codeNested)) || strings.Contains(err.Error(), reason(codeNumber))
+}
+
+// checkReference decodes b here and with the reference and compares verdict,
+// content and encoded form. It returns the message, nil if b is malformed.
+func checkReference(t fataler, b []byte) *Message {
+	t.Helper()
+	d := dynamicpb.NewMessage(schema)
+	wantErr := proto.Unmarshal(b, d)
+	m := new(Message)
+	err := Protobuf.Decode(b, m)
+	if err != nil {
+		if wantErr == nil && !stricter(err) {
+			t.Fatalf("%x\nrefused: %v", b, err)
+		}
+		return nil
+	}
+	if wantErr != nil {
+		t.Fatalf("%x\ntaken, the reference says %v", b, wantErr)
+	}
+	want := referenceMessage(d)
+	if len(want.CloserPeers)+len(want.ProviderPeers) > freePeers || countAddrs(want) > freeAddrs {
+		return m // what is kept of many peers is tested elsewhere
+	}
+	if !equal(m, want) {
+		t.Fatalf("%x\nread as %+v\nwant    %+v", b, m, want)
+	}
+	if capped(want) {
+		return m
+	}
+	encoded, err := Protobuf.Append(nil, m)
+	if err != nil {
+		t.Fatalf("%x\nencode: %v", b, err)
+	}
+	wantEncoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(d)
+	if err != nil {
+		t.Fatalf("reference: %v", err)
+	}
+	if !bytes.Equal(encoded, wantEncoded) {
+		t.Fatalf("%x\nencoded %x\nwant    %x", b, encoded, wantEncoded)
+	}
+	return m
+}
+
+// fataler is what *testing.T and *rapid.T have in common here.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func countAddrs(m *Message) (n int) {
+	for _, list := range [][]Peer{m.CloserPeers, m.ProviderPeers} {
+		for i := range list {
+			n += len(list[i].Addrs)
+		}
+	}
+	return n
+}
+
+// capped reports whether a peer of m is too large to be sent whole.
+func capped(m *Message) bool {
+	for _, list := range [][]Peer{m.CloserPeers, m.ProviderPeers} {
+		for i := range list {
+			if n, _ := list[i].fit(); n < len(list[i].Addrs) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func TestReferenceAgreesOnVectors(t *testing.T) {
+	for _, v := range vectors(t) {
+		if m := checkReference(t, v.body()); (m != nil) != (v.Expect == "ok") {
+			t.Errorf("%s: taken %t, expected %s", v.Name, m != nil, v.Expect)
+		}
+	}
+}
+
+// The two documented differences are there, and no wider than documented.
+func TestStricterThanReference(t *testing.T) {
+	nested := func(depth int) []byte {
+		return append(bytes.Repeat([]byte{0xbb, 0x06}, depth), bytes.Repeat([]byte{0xbc, 0x06}, depth)...)
+	}
+	for name, test := range map[string]struct {
+		body      []byte
+		ours, ref bool
+	}{
+		"100 groups":                  {nested(maxGroups), true, true},
+		"101 groups":                  {nested(maxGroups + 1), false, true},
+		"largest number in a group":   {unhex("bb06f8ffffff0f01bc06"), true, true},
+		"too large number in a group": {unhex("bb0680808080100" + "1bc06"), false, true},
+		"too large number":            {unhex("808080801001"), false, false},
+	} {
+		err := Protobuf.Decode(test.body, new(Message))
+		ref := proto.Unmarshal(test.body, dynamicpb.NewMessage(schema))
+		if (err == nil) != test.ours || (ref == nil) != test.ref {
+			t.Errorf("%s: %v, reference %v", name, err, ref)
+		}
+		if err != nil && !stricter(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
