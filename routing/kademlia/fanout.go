@@ -7,31 +7,32 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// fanout gives one message to the nearest peers of a finished walk until want
-// of them have confirmed it. A peer that fails is replaced by the next nearest,
-// so that dead peers cost requests and not replicas.
+// fanout gives one message to the k nearest live peers of a walk. A peer that
+// fails drops out of the walk, which then goes on to the next nearest: dead
+// peers cost requests and not replicas.
 type fanout struct {
 	query    *query
 	message  *protocol.Message
-	want     int
-	left     []*Contact // not asked yet, nearest first
 	inFlight int
 	holders  []peer.ID
 }
 
-// step hands the message to as many as are still needed, and finishes the query
-// when nothing more can come.
+// step hands out what can be handed out, lets the walk go on where it must, and
+// finishes the query when nothing more can come.
 func (f *fanout) step(now time.Time) {
 	q := f.query
-	for len(f.left) > 0 && f.inFlight+len(f.holders) < f.want {
-		c := f.left[0]
-		f.left = f.left[1:]
+	for c := q.lookup.take(); c != nil; c = q.lookup.take() {
 		f.inFlight++
 		q.report.Asked++
-		q.node.cfg.Trace.asking(q.id, c, q.report.Hops+1)
+		q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
 		q.node.requests.send(now, c, f.message, f)
 	}
-	if f.inFlight == 0 {
+	q.ask(now)
+	switch {
+	case f.inFlight > 0 || !q.lookup.Done():
+	case q.widen():
+		f.step(now)
+	default:
 		q.finish(now, nil)
 	}
 }
@@ -63,6 +64,7 @@ func (f *fanout) failed(now time.Time, to *Contact, err error) {
 	}
 	q.report.Failed.count(err)
 	q.node.cfg.Trace.failed(q.id, to, err)
+	q.lookup.Dropped(&to.Key)
 	f.inFlight--
 	f.step(now)
 }

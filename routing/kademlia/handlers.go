@@ -151,27 +151,24 @@ func (h *Handlers) GetProviders(now time.Time, from protocol.Remote, req, resp *
 }
 
 // AddProvider stores the sender as a provider of the key, under the addresses
-// it announces; it is never answered. Entries for other peers are skipped.
+// it announces, be it in several entries; it is never answered. Entries for
+// other peers are skipped.
 func (h *Handlers) AddProvider(now time.Time, from protocol.Remote, req, _ *protocol.Message) error {
 	if err := checkProviderKey(req.Key); err != nil {
 		return err
 	}
-	stored := false
+	var addrs [][]byte
+	announced := false
 	for i := range req.ProviderPeers {
-		p := &req.ProviderPeers[i]
-		if string(p.ID) != string(from.Peer) || !anyParses(p) {
-			continue
+		if p := &req.ProviderPeers[i]; string(p.ID) == string(from.Peer) && anyParses(p) {
+			addrs, announced = appendUsable(addrs, p), true
 		}
-		c := contactOf(from.Peer, h.inNetwork(ownAddrs(p.ID, p.Addrs)))
-		if err := h.Providers.Add(now, req.Key, c.Peer); err != nil {
-			return err
-		}
-		stored = true
 	}
-	if !stored {
-		return fmt.Errorf("%w: ADD_PROVIDER announces nobody but its sender, with at least one address", ErrBadRequest)
+	if !announced {
+		return fmt.Errorf("%w: ADD_PROVIDER must announce its sender, with at least one address", ErrBadRequest)
 	}
-	return nil
+	c := contactOf(from.Peer, h.inNetwork(ownAddrs([]byte(from.Peer), addrs)))
+	return h.Providers.Add(now, req.Key, c.Peer)
 }
 
 // closest fills in the k members nearest to key but the requester, nearest
@@ -222,6 +219,20 @@ func checkProviderKey(key []byte) error {
 		return fmt.Errorf("%w: a provider key has 1 to %d bytes, not %d", ErrBadRequest, protocol.MaxProviderKey, len(key))
 	}
 	return nil
+}
+
+// appendUsable appends those of p's addresses that can be told to others, up to
+// as many as a contact has.
+func appendUsable(addrs [][]byte, p *protocol.Peer) [][]byte {
+	for _, a := range p.Addrs {
+		if len(addrs) == protocol.MaxAddrs {
+			break
+		}
+		if a, ok := protocol.SplitP2P(a, p.ID); ok {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
 }
 
 // anyParses reports whether any address of p is a multiaddr: what deployed

@@ -22,7 +22,8 @@ type candidate struct {
 	contact  *Contact
 	distance keyspace.Distance
 	state    progress
-	hop      int // requests on the shortest chain of referrals known, itself included
+	hop      int  // requests on the chain of referrals that led here, itself included
+	given    bool // take has returned it
 }
 
 // Lookup is one iterative walk towards a target and nothing else (the paper,
@@ -56,6 +57,15 @@ func newLookup(target keyspace.Key, k, alpha, beta int, seeds []*Contact) *Looku
 	l := &Lookup{target: target, k: k, alpha: alpha, beta: min(beta, k)}
 	for _, c := range seeds {
 		l.add(c, 1)
+	}
+	return l
+}
+
+// walkedLookup returns a lookup that is done: all of contacts have answered.
+func walkedLookup(target keyspace.Key, contacts []*Contact) *Lookup {
+	l := newLookup(target, len(contacts), 1, 1, contacts)
+	for i := range l.candidates {
+		l.candidates[i].state = answered
 	}
 	return l
 }
@@ -210,6 +220,34 @@ func (l *Lookup) settle(i int, to progress) {
 		l.slots--
 	}
 	l.candidates[i].state = to
+}
+
+// take returns the nearest of the k nearest live candidates that has answered
+// and has not been taken yet, or nil.
+func (l *Lookup) take() *Contact {
+	live := 0
+	for i := range l.candidates {
+		c := &l.candidates[i]
+		if c.state == failed {
+			continue
+		}
+		if c.state == answered && !c.given {
+			c.given = true
+			return c.contact
+		}
+		if live++; live == l.k {
+			break
+		}
+	}
+	return nil
+}
+
+// Dropped notes that the peer with this key, which may have answered, is of no
+// use to the caller: the next nearest takes its place.
+func (l *Lookup) Dropped(key *keyspace.Key) {
+	if i, known := l.find(key); known {
+		l.settle(i, failed)
+	}
 }
 
 // count returns how many candidates are in a state.

@@ -250,7 +250,9 @@ func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact) {
 	if q == nil {
 		return
 	}
-	q.spread = &fanout{query: q, message: m, want: len(targets), left: targets}
+	q.lookup = walkedLookup(q.target, targets)
+	q.widened = true // there are no others to give it to
+	q.spread = &fanout{query: q, message: m}
 	q.spread.step(now)
 }
 

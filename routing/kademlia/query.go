@@ -58,13 +58,22 @@ func (q *query) start(now time.Time) {
 	q.step(now)
 }
 
-// step asks whom there is to ask, and ends the walk if it is done.
-func (q *query) step(now time.Time) {
+// ask asks whom the lookup names.
+func (q *query) ask(now time.Time) {
 	for c := q.lookup.Next(); c != nil; c = q.lookup.Next() {
 		q.report.Asked++
 		q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
 		q.node.requests.send(now, c, q.request, q)
 	}
+}
+
+// step goes on with the walk, or with what comes after it.
+func (q *query) step(now time.Time) {
+	if q.spread != nil {
+		q.spread.step(now)
+		return
+	}
+	q.ask(now)
 	switch {
 	case !q.lookup.Done():
 	case q.widen():
@@ -104,14 +113,14 @@ func (q *query) endWalk(now time.Time, complete bool) {
 		q.finish(now, nil)
 		return
 	}
-	q.spread = &fanout{query: q, message: m, want: n.cfg.K, left: q.lookup.appendAnswered(nil, maxAsked)}
+	q.spread = &fanout{query: q, message: m}
 	q.spread.step(now)
 }
 
 // answered implements asker for the requests of the walk.
 func (q *query) answered(now time.Time, from *Contact, m *protocol.Message, late bool) {
 	q.node.alive(now, from)
-	if q.finished || q.spread != nil {
+	if q.finished {
 		return
 	}
 	if late {
@@ -122,7 +131,7 @@ func (q *query) answered(now time.Time, from *Contact, m *protocol.Message, late
 	q.node.cfg.Trace.answered(q.id, from, closer)
 	hop := q.lookup.Answered(&from.Key, closer)
 	q.report.Hops = max(q.report.Hops, hop)
-	if q.goal.response(now, q, from, m) {
+	if q.spread == nil && q.goal.response(now, q, from, m) {
 		q.report.Hops = hop
 		q.endWalk(now, false)
 		return
@@ -133,13 +142,13 @@ func (q *query) answered(now time.Time, from *Contact, m *protocol.Message, late
 // failed implements asker for the requests of the walk.
 func (q *query) failed(now time.Time, to *Contact, err error) {
 	q.node.suspect(now, to, err)
-	if q.finished || q.spread != nil {
+	if q.finished {
 		return
 	}
 	q.report.Failed.count(err)
 	q.node.cfg.Trace.failed(q.id, to, err)
 	q.lookup.Failed(&to.Key)
-	if q.goal.failure(to, err) {
+	if q.spread == nil && q.goal.failure(to, err) {
 		q.endWalk(now, false)
 		return
 	}
@@ -148,7 +157,7 @@ func (q *query) failed(now time.Time, to *Contact, err error) {
 
 // slow implements asker: the peer keeps its chance, but not its slot.
 func (q *query) slow(now time.Time, to *Contact) {
-	if q.finished || q.spread != nil {
+	if q.finished {
 		return
 	}
 	q.lookup.Slow(&to.Key)
