@@ -18,3 +18,9 @@ func TestValues(t *testing.T) {
 		return store.NewValues(store.NewMemory(), rules, cfg)
 	})
 }
+
+func TestProviders(t *testing.T) {
+	storetest.Providers(t, func(_ testing.TB, cfg store.ProvidersConfig) store.Providers {
+		return store.NewProviders(cfg)
+	})
+}

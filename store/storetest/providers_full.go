@@ -1,0 +1,184 @@
+package storetest
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kdht/kdht/protocol/keyspace"
+	"github.com/kdht/kdht/store"
+)
+
+// providersSample draws 5 of 40 many times: each provider comes equally often,
+// and equally often at every position.
+func providersSample(t *testing.T, open OpenProviders) {
+	const n, sample, draws = 40, 5, 40_000
+	s := open(t, store.ProvidersConfig{Seed: 1})
+	defer s.Close() //nolint:errcheck // memory of a test
+	for i := range n {
+		add(t, s, epoch, 1, provider(i, 0))
+	}
+	var seen [sample][n]int
+	for range draws {
+		for at, i := range providersOf(t, s, epoch, 1, sample) {
+			seen[at][i]++
+		}
+	}
+	// Each cell is binomial with p = 1/40: mean 1000, deviation 31.
+	const mean, six = draws / n, 190
+	for at := range seen {
+		for i, got := range seen[at] {
+			if got < mean-six || got > mean+six {
+				t.Errorf("seed 1: provider %d came %d times at position %d, want %d±%d", i, got, at, mean, six)
+			}
+		}
+	}
+}
+
+// providersFullKey floods a key that has its cap of honest providers (reliability.md
+// P8): most of them stay, and a newcomer can still get in.
+func providersFullKey(t *testing.T, open OpenProviders) {
+	const limit = 100
+	s := open(t, store.ProvidersConfig{Seed: 1, MaxPerKey: limit})
+	defer s.Close() //nolint:errcheck // memory of a test
+	for i := range limit {
+		add(t, s, epoch, 1, provider(i, 4001))
+	}
+	now := epoch.Add(time.Hour)
+	for i := range 400 {
+		add(t, s, now.Add(time.Duration(i)*time.Second), 1, provider(1000+i, 4001))
+	}
+	now = now.Add(time.Hour)
+	if got := providersOf(t, s, now, 1, everyone); len(got) != limit || standing(got) < 2*limit/3 {
+		t.Errorf("seed 1: %d providers, %d of the first %d, after 400 newcomers", len(got), standing(got), limit)
+	}
+	add(t, s, now, 1, provider(5000, 4001))
+	if got := providersOf(t, s, now, 1, everyone); !slices.Contains(got, 5000) || len(got) != limit {
+		t.Error("the newest provider is not listed")
+	}
+}
+
+func standing(got []int) (n int) {
+	for _, i := range got {
+		if i < 1000 {
+			n++
+		}
+	}
+	return n
+}
+
+// providersKeepNearest announces a thousand keys to a store of ten: the ten
+// nearest stay, with their providers.
+func providersKeepNearest(t *testing.T, open OpenProviders) {
+	for _, cfg := range []store.ProvidersConfig{{MaxKeys: 10}, {MaxRecords: 20}} {
+		cfg.Self = place(77)
+		s := open(t, cfg)
+		for i := range 1000 {
+			for p := range 2 {
+				if err := s.Add(epoch, multihash(i), provider(p, 4001)); err != nil && !errors.Is(err, store.ErrFull) {
+					t.Fatal(err)
+				}
+			}
+		}
+		keys := make([]int, 1000)
+		for i := range keys {
+			keys[i] = i
+		}
+		slices.SortFunc(keys, func(a, b int) int {
+			x, y := keyPlace(a), keyPlace(b)
+			return keyspace.CompareDistance(&cfg.Self, &x, &y)
+		})
+		for rank, i := range keys {
+			got := providersOf(t, s, epoch, i, everyone)
+			if rank < 9 && len(got) != 2 || rank > 10 && len(got) != 0 {
+				t.Errorf("%+v: the key of rank %d has %d providers", cfg, rank, len(got))
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// providersShare lets one peer fill a store: beyond half of it, it gets no more
+// than its share, others and this peer itself do.
+func providersShare(t *testing.T, open OpenProviders) {
+	s := open(t, store.ProvidersConfig{Self: keyspace.KeyOf(providerID(2)), MaxRecords: 100, MaxPerProvider: 30})
+	defer s.Close() //nolint:errcheck // memory of a test
+	var refused error
+	for i := range 100 {
+		if err := s.Add(epoch, multihash(i), provider(0, 4001)); err != nil {
+			refused = err
+		}
+	}
+	if s.Len() != 50 || !errors.Is(refused, store.ErrFull) {
+		t.Errorf("the greedy peer has %d records, then %v; want 50 of 100, then ErrFull", s.Len(), refused)
+	}
+	add(t, s, epoch, 0, provider(0, 4001)) // a refresh needs no room
+	for i := range 40 {
+		add(t, s, epoch, i, provider(2, 4001))
+	}
+	add(t, s, epoch, 0, provider(3, 4001))
+	if s.Len() != 91 {
+		t.Errorf("%d records, want 91", s.Len())
+	}
+}
+
+// providersClock sets the clock back and forth and lets real time go on in steps
+// (reliability.md P22).
+func providersClock(t *testing.T, open OpenProviders) {
+	const step, ttl = 10 * time.Minute, 48 * time.Hour
+	for _, jump := range []time.Duration{
+		time.Second, -time.Second, time.Minute, -time.Minute, 59 * time.Minute, -59 * time.Minute,
+		-2 * time.Hour, 48 * time.Hour, -48 * time.Hour, 30 * 24 * time.Hour, -30 * 24 * time.Hour,
+	} {
+		s := open(t, store.ProvidersConfig{})
+		add(t, s, epoch, 1, provider(1, 4001))
+		var lived time.Duration
+		for ; s.Len() > 0 && lived < 2*ttl; lived += step {
+			now := epoch.Add(lived)
+			if lived >= time.Hour {
+				now = now.Add(jump)
+			}
+			s.Advance(now)
+		}
+		if lived > ttl+time.Hour {
+			t.Errorf("a jump of %v: a record lived %v", jump, lived)
+		}
+		if jump < time.Hour && lived < ttl-time.Hour {
+			t.Errorf("a jump of %v: a record was forgotten after %v", jump, lived)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func providersManyAtOnce(t *testing.T, open OpenProviders) {
+	s := open(t, store.ProvidersConfig{Seed: 1, MaxPerKey: 20, MaxRecords: 150, MaxAddrBytes: 1000})
+	defer s.Close() //nolint:errcheck // memory of a test
+	var wg sync.WaitGroup
+	for w := range 4 {
+		wg.Go(func() {
+			for i := range 1000 {
+				now := epoch.Add(time.Duration(i) * 10 * time.Minute)
+				err := s.Add(now, multihash((i+w)%13), provider(i%100, 4001+w))
+				if err != nil && !errors.Is(err, store.ErrFull) {
+					t.Error(err)
+				}
+				providersOf(t, s, now, i%13, 10)
+				if i%10 == w {
+					s.Advance(now)
+					s.Remove(multihash(i%13), providerID(i%100))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s.Advance(epoch.Add(1000 * time.Hour))
+	if s.Len() != 0 {
+		t.Errorf("%d records left", s.Len())
+	}
+}
