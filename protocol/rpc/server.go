@@ -180,11 +180,8 @@ func (s *Server) encode(in call, resp *protocol.Message, out []byte) ([]byte, er
 		return s.encodeEcho(in, resp, out)
 	}
 	protocol.Trim(resp)
-	if sizeWithoutRecord(resp) > protocol.MaxAnswer {
-		resp.Key = nil // a GET_VALUE of that length; the asker knows what it asked
-		if n := sizeWithoutRecord(resp); n > protocol.MaxAnswer {
-			return nil, fmt.Errorf("%d bytes without record, at most %d: %w", n, protocol.MaxAnswer, protocol.ErrTooLarge)
-		}
+	if n := sizeWithoutRecord(resp); n > protocol.MaxAnswer { // the key asked for is that long
+		return nil, fmt.Errorf("%d bytes without record, at most %d: %w", n, protocol.MaxAnswer, protocol.ErrTooLarge)
 	}
 	return s.codec.Append(out[:0], resp)
 }

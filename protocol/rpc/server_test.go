@@ -189,7 +189,6 @@ func TestServeBounds(t *testing.T) {
 	}
 	for name, req := range map[string][]byte{
 		"providers": body(&protocol.Message{Type: protocol.GetProviders, Key: []byte("k")}),
-		"4 MiB key": long, // wire.md has go answer it with as much
 		"get":       body(get("k")),
 	} {
 		b, _, err := s.Serve(t0, from, req, nil)
@@ -202,6 +201,9 @@ func TestServeBounds(t *testing.T) {
 			t.Errorf("%s: answer of %d bytes without its record", name, n)
 		}
 	}
+	if b, _, err := s.Serve(t0, from, long, nil); b != nil || !errors.Is(err, protocol.ErrTooLarge) {
+		t.Errorf("a key of 4 MiB, which go answers with as much: %d bytes, %v", len(b), err)
+	}
 	s.Handle(protocol.Ping, nil)
 	s.Handle(protocol.GetValue, func(_ time.Time, _ protocol.Remote, _, resp *protocol.Message) error {
 		resp.Unknown = make([]byte, 2*protocol.MaxAnswer)
@@ -210,7 +212,7 @@ func TestServeBounds(t *testing.T) {
 	if b, _, err := s.Serve(t0, from, body(get("k")), nil); b != nil || !errors.Is(err, protocol.ErrTooLarge) {
 		t.Errorf("an answer that cannot be trimmed: %d bytes, %v", len(b), err)
 	}
-	if got := s.Stats().Types[protocol.GetValue].Failed; got != 1 {
+	if got := s.Stats().Types[protocol.GetValue].Failed; got != 2 {
 		t.Errorf("counted %d", got)
 	}
 }
