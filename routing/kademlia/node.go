@@ -188,15 +188,20 @@ func (n *Node) Store(now time.Time, rec protocol.Record, done func(time.Time, Re
 
 // Provide announces us as a provider of key to the k peers nearest to it.
 func (n *Node) Provide(now time.Time, key []byte, done func(time.Time, Result)) QueryID {
-	if !n.self.HasAddrs() {
-		done(now, Result{Err: ErrNoAddrs})
-		return 0
-	}
 	key = bytes.Clone(key)
 	g := &store{message: func() *protocol.Message {
 		return &protocol.Message{Type: protocol.AddProvider, Key: key, ProviderPeers: []protocol.Peer{n.self.Peer}, ClusterLevel: 1}
 	}}
-	return n.search(now, protocol.FindNode, key, g, done)
+	q := n.query(now, protocol.FindNode, key, g, done)
+	switch {
+	case q == nil:
+		return 0
+	case !n.self.HasAddrs():
+		q.finish(now, ErrNoAddrs)
+	default:
+		q.start(now)
+	}
+	return q.id
 }
 
 // StartProviding keeps key announced every Timing.Reprovide, first after first.
@@ -230,6 +235,9 @@ func (n *Node) search(now time.Time, t protocol.Type, key []byte, g goal, done f
 
 // query makes a query, or calls done and returns nil if there are too many.
 func (n *Node) query(now time.Time, t protocol.Type, key []byte, g goal, done func(time.Time, Result)) *query {
+	if done == nil {
+		done = func(time.Time, Result) {}
+	}
 	if len(n.queries) >= maxQueries {
 		done(now, Result{Err: ErrBusy})
 		return nil
@@ -246,7 +254,7 @@ func (n *Node) query(now time.Time, t protocol.Type, key []byte, g goal, done fu
 
 // spread gives m to targets in the background.
 func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact) {
-	q := n.query(now, m.Type, m.Key, &store{}, func(time.Time, Result) {})
+	q := n.query(now, m.Type, m.Key, &store{}, nil)
 	if q == nil {
 		return
 	}

@@ -198,7 +198,5 @@ func (q *query) finish(now time.Time, err error) {
 	q.report.Duration = now.Sub(q.started)
 	r.Report = q.report
 	q.goal.fill(now, q, &r)
-	if q.done != nil {
-		q.done(now, r)
-	}
+	q.done(now, r)
 }
