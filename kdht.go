@@ -1,0 +1,80 @@
+// Package kdht is a Kademlia distributed hash table for libp2p applications.
+//
+// A DHT answers three questions without any server in the middle: where is this
+// peer, who has this content, and what is stored under this key. Its members
+// keep a small table of each other, arranged so that a question reaches the
+// right ones in a few hops, and each keeps a share of the records.
+//
+// A libp2p host carries the messages; kdht is put on top of it:
+//
+//	dht, err := kdht.New(h, kdht.BootstrapPeers(peers...))
+//	if err != nil { … }
+//	defer dht.Close()
+//	err = dht.WaitReady(ctx) // or it says why there is nobody
+//
+//	err = dht.PutValue(ctx, "/imm/"+sum, value) // and GetValue, SearchValue
+//	err = dht.Provide(ctx, c, true)             // and FindProvidersAsync
+//	info, err := dht.FindPeer(ctx, id)          // and GetClosestPeers
+//
+// The type is libp2p's core/routing.Routing, so it is also what libp2p.Routing
+// wants; package host/build has an option that installs it there and closes it
+// with the host.
+//
+// Without options a DHT is a member of a private network with the protocol id
+// /kdht/kad/1.0.0, serves it, and stores values of three kinds: /pk/<peer id>,
+// public keys; /imm/<sha-256>, content that names itself; /mut/<peer id>/<name>,
+// signed by the peer, where the higher sequence wins. Nobody can overwrite
+// another's value. NamespacedValidator adds kinds of your own, ProtocolPrefix
+// makes the network yours.
+//
+// Contexts bound every operation: when one ends, the operation returns what was
+// found so far and the context's error. What an operation did is told by
+// WithReport, and hop by hop by libp2p's routing.RegisterForQueryEvents.
+//
+// The promise: kdht speaks the protocol that go-libp2p, rust-libp2p and
+// js-libp2p peers speak, bit for bit; a peer is asked at most once in a lookup;
+// a quorum is exactly the number you gave; an operation that reached nobody says
+// so; whatever other peers send, the memory, streams and time it costs are
+// bounded; and when Close has returned, nothing is left running.
+package kdht
+
+import (
+	"context"
+
+	"github.com/kdht/kdht/routing"
+	"github.com/libp2p/go-libp2p/core/host"
+	core "github.com/libp2p/go-libp2p/core/routing"
+)
+
+// DHT is one member of an overlay; see routing.DHT for its methods.
+type DHT = routing.DHT
+
+// Report is what one operation did; see WithReport.
+type Report = routing.Report
+
+// What operations end with. ErrNotFound and ErrNotSupported are libp2p's.
+var (
+	ErrNotFound     = routing.ErrNotFound
+	ErrNotSupported = routing.ErrNotSupported
+	ErrNoPeers      = routing.ErrNoPeers
+	ErrNotStored    = routing.ErrNotStored
+	ErrClosed       = routing.ErrClosed
+)
+
+// New starts a DHT on h, which stays yours: close the DHT before the host.
+func New(h host.Host, opts ...Option) (*DHT, error) {
+	var cfg routing.Config
+	for _, apply := range opts {
+		if err := apply(&cfg); err != nil {
+			return nil, err
+		}
+	}
+	return routing.New(h, cfg)
+}
+
+// WithReport returns a context under which the next operation fills in r.
+func WithReport(ctx context.Context, r *Report) context.Context { return routing.WithReport(ctx, r) }
+
+// Quorum makes GetValue and SearchValue end when exactly n valid values have
+// come in.
+func Quorum(n int) core.Option { return routing.Quorum(n) }

@@ -1,0 +1,131 @@
+package routing
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
+	"github.com/kdht/kdht/routing/kademlia"
+	"github.com/libp2p/go-libp2p/core/peer"
+	core "github.com/libp2p/go-libp2p/core/routing"
+)
+
+// GetClosestPeers returns the k live peers nearest to key (hashed once), nearest
+// first, not counting ourselves. When ctx ends before, it returns those that had
+// answered by then and ctx's error.
+func (d *DHT) GetClosestPeers(ctx context.Context, key string) ([]peer.ID, error) {
+	if key == "" {
+		return nil, fmt.Errorf("kdht: closest peers: the key is empty")
+	}
+	r, err := d.run(ctx, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+		return n.FindNode(now, []byte(key), done)
+	})
+	ids := make([]peer.ID, len(r.Closest))
+	for i, c := range r.Closest {
+		ids[i] = c.ID
+		publish(ctx, core.QueryEvent{Type: core.FinalPeer, ID: c.ID})
+	}
+	return ids, err
+}
+
+// FindPeer returns the addresses of a peer: those of the connection to it, or
+// what others tell of it. The error is ErrNotFound if nobody knows it.
+func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
+	if err := id.Validate(); err != nil {
+		return peer.AddrInfo{}, fmt.Errorf("kdht: find peer: %w", err)
+	}
+	if c := d.local(id); c != nil {
+		return addrInfo(c), nil
+	}
+	r, err := d.run(ctx, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+		return n.FindPeer(now, id, done)
+	})
+	if len(r.Providers) == 0 {
+		return peer.AddrInfo{}, err
+	}
+	info := addrInfo(r.Providers[0])
+	publish(ctx, core.QueryEvent{Type: core.FinalPeer, ID: id, Responses: []*peer.AddrInfo{&info}})
+	return info, nil
+}
+
+// local returns what we know first hand of a peer: of ourselves, and of one we
+// are connected to; nil if we would have to ask.
+func (d *DHT) local(id peer.ID) *kademlia.Contact {
+	if id != d.transport.ID() && !d.transport.Connected(id) {
+		return nil
+	}
+	return d.book.Contact(id)
+}
+
+// Ping asks a peer for a sign of life by the protocol's own PING. A peer that
+// does not answer it may be well all the same: rust-libp2p's do not (wire.md
+// §6).
+func (d *DHT) Ping(ctx context.Context, id peer.ID) error {
+	if id == d.transport.ID() {
+		return nil
+	}
+	_, err := d.Ask(ctx, id, &protocol.Message{Type: protocol.Ping, ClusterLevel: 1})
+	if err != nil {
+		return fmt.Errorf("kdht: ping: %w", err)
+	}
+	return nil
+}
+
+// Ask puts one bare request to one peer and returns its answer, which is empty
+// for a request that has none (AddProvider). It takes 10 s at most. The error
+// wraps one of protocol's sentinels or ctx's error.
+func (d *DHT) Ask(ctx context.Context, id peer.ID, req *protocol.Message) (*protocol.Message, error) {
+	if err := id.Validate(); err != nil {
+		return nil, fmt.Errorf("kdht: ask: %w", err)
+	}
+	within, cancel := d.within(ctx)
+	defer cancel()
+	resp := new(protocol.Message)
+	err := d.network.exchange(within, d.member(id), req, resp)
+	switch {
+	case err == nil:
+		return resp, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case d.ctx.Err() != nil:
+		return nil, ErrClosed
+	}
+	return nil, err
+}
+
+// member returns the contact of a peer in the table, or one without addresses,
+// so that the peerstore's are used.
+func (d *DHT) member(id peer.ID) *kademlia.Contact {
+	key := keyspace.KeyOfString(string(id))
+	for _, c := range d.loop.node.View().AppendClosest(nil, &key, 1) {
+		if c.ID == id {
+			return c
+		}
+	}
+	return kademlia.NewContact(id, nil)
+}
+
+// Bootstrap starts a refresh of the routing table and returns at once. A DHT
+// bootstraps by itself; this hastens it.
+func (d *DHT) Bootstrap(context.Context) error {
+	return d.loop.post(func(now time.Time) { d.loop.node.Refresh(now, nil) })
+}
+
+// Refresh looks up keys in all parts of the keyspace, so that the table knows
+// peers there, and returns when that is over.
+func (d *DHT) Refresh(ctx context.Context) error {
+	done := make(chan struct{})
+	if err := d.loop.post(func(now time.Time) { d.loop.node.Refresh(now, func(time.Time) { close(done) }) }); err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.closing:
+		return ErrClosed
+	}
+}

@@ -1,0 +1,185 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/routing/kademlia"
+	"github.com/libp2p/go-libp2p/core/peer"
+	core "github.com/libp2p/go-libp2p/core/routing"
+)
+
+// maxLocalProviders is how many providers of a key our own store is asked for.
+const maxLocalProviders = 4096
+
+// retryProvide is when an announcement that reached nobody is made again.
+const retryProvide = 5 * time.Minute
+
+// providerKey returns the key of c's provider records: its multihash.
+func (d *DHT) providerKey(c cid.Cid) ([]byte, error) {
+	switch {
+	case d.providers == nil:
+		return nil, errProvidersOff
+	case !c.Defined():
+		return nil, errors.New("kdht: the CID is empty: it names no content")
+	}
+	return c.Hash(), nil
+}
+
+// Provide notes that we can serve c and, if announce is set, tells the k peers
+// nearest to it, now and again every 22 hours until StopProviding. The error
+// wraps ErrNoPeers or ErrNotStored if no peer took the announcement; it is then
+// tried again by itself.
+func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) error {
+	key, err := d.providerKey(c)
+	if err != nil {
+		return err
+	}
+	if err := d.provideHere(d.loop.now(), key); err != nil {
+		return outcome(ctx, err)
+	}
+	if !announce {
+		return nil
+	}
+	_, err = d.run(ctx, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+		return n.Provide(now, key, done)
+	})
+	if errors.Is(err, ErrClosed) {
+		return err
+	}
+	again := d.cfg.Timing.Reprovide
+	if again == 0 {
+		again = renewPeriod
+	}
+	if err != nil {
+		again = retryProvide
+	}
+	full, posted := ask(d.loop, func(now time.Time) error { return d.loop.node.StartProviding(now, key, again) })
+	return aloneWith("provider record", errors.Join(err, full, posted))
+}
+
+// StopProviding stops announcing c. Others forget the last announcement after
+// 48 hours.
+func (d *DHT) StopProviding(c cid.Cid) error {
+	key, err := d.providerKey(c)
+	if err != nil {
+		return err
+	}
+	d.provided.remove(string(key))
+	d.providers.Remove(key, []byte(d.transport.ID()))
+	return d.loop.post(func(time.Time) { d.loop.node.StopProviding(key) })
+}
+
+// FindProviders returns up to k providers of c.
+func (d *DHT) FindProviders(ctx context.Context, c cid.Cid) ([]peer.AddrInfo, error) {
+	key, err := d.providerKey(c)
+	if err != nil {
+		return nil, err
+	}
+	var all []peer.AddrInfo
+	at := make(map[peer.ID]int)
+	err = d.findProviders(ctx, key, d.cfg.K, func(p peer.AddrInfo) {
+		if i, known := at[p.ID]; known {
+			all[i] = p
+			return
+		}
+		at[p.ID] = len(all)
+		all = append(all, p)
+	})
+	return all, err
+}
+
+// FindProvidersAsync sends providers of c as they are found, those in our own
+// store first, and closes the channel after count different ones (0: all there
+// are), when nobody is left to ask, or when ctx ends. A provider whose addresses
+// are only learned later is sent once more.
+func (d *DHT) FindProvidersAsync(ctx context.Context, c cid.Cid, count int) <-chan peer.AddrInfo {
+	out := make(chan peer.AddrInfo, 1)
+	key, err := d.providerKey(c)
+	if err != nil {
+		close(out)
+		return out
+	}
+	started := d.spawn(func() {
+		defer close(out)
+		within, cancel := d.within(ctx)
+		defer cancel()
+		_ = d.findProviders(within, key, max(0, count), func(p peer.AddrInfo) {
+			select {
+			case out <- p:
+			case <-within.Done():
+			}
+		})
+	})
+	if !started {
+		close(out)
+	}
+	return out
+}
+
+// findProviders tells found each of up to count providers of key, on this
+// goroutine.
+func (d *DHT) findProviders(ctx context.Context, key []byte, count int, found func(peer.AddrInfo)) error {
+	f := finding{count: count, found: found, addrs: make(map[peer.ID]bool)}
+	stored, err := d.providers.Append(d.loop.now(), key, nil, maxLocalProviders)
+	if err != nil {
+		return outcome(ctx, err)
+	}
+	for i := range stored {
+		f.take(d.storedProvider(&stored[i]))
+	}
+	if f.enough() {
+		return nil
+	}
+	limit := 0
+	if count > 0 {
+		limit = count + len(f.addrs) // others may name those that we know first
+	}
+	_, err = d.run(ctx, func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+		return n.FindProviders(now, key, limit, func(c *kademlia.Contact) {
+			op.tell(func() {
+				info := addrInfo(c)
+				publish(op.ctx, core.QueryEvent{Type: core.Provider, ID: c.ID, Responses: []*peer.AddrInfo{&info}})
+				f.take(info)
+			})
+		}, done)
+	})
+	if errors.Is(err, ErrNoPeers) && len(f.addrs) > 0 {
+		return nil // our own store knew some
+	}
+	return err
+}
+
+// storedProvider returns a provider of our own store, with the addresses we know
+// of it if none are stored.
+func (d *DHT) storedProvider(p *protocol.Peer) peer.AddrInfo {
+	id := peer.ID(p.ID)
+	if len(p.Addrs) == 0 {
+		if c := d.book.Contact(id); c != nil {
+			return addrInfo(c)
+		}
+	}
+	return peer.AddrInfo{ID: id, Addrs: multiaddrs(p.Addrs)}
+}
+
+// finding counts different providers.
+type finding struct {
+	count int
+	found func(peer.AddrInfo)
+	addrs map[peer.ID]bool // those found, and whether with addresses
+}
+
+func (f *finding) enough() bool { return f.count > 0 && len(f.addrs) >= f.count }
+
+// take passes p on if it is news and wanted.
+func (f *finding) take(p peer.AddrInfo) {
+	had, known := f.addrs[p.ID]
+	if known && (had || len(p.Addrs) == 0) || !known && f.enough() {
+		return
+	}
+	f.addrs[p.ID] = len(p.Addrs) > 0
+	f.found(p)
+}

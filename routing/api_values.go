@@ -1,0 +1,183 @@
+package routing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/routing/kademlia"
+	"github.com/kdht/kdht/store"
+	core "github.com/libp2p/go-libp2p/core/routing"
+)
+
+type quorumKey struct{}
+
+// Quorum makes GetValue and SearchValue end when exactly n valid values, equal or
+// not, have come in, our own included; 0, the default, asks all k nearest peers.
+func Quorum(n int) core.Option {
+	return func(o *core.Options) error {
+		if n < 0 {
+			return fmt.Errorf("kdht: a quorum of %d is not possible: give 0 for all, or how many values are enough", n)
+		}
+		if o.Other == nil {
+			o.Other = make(map[any]any)
+		}
+		o.Other[quorumKey{}] = n
+		return nil
+	}
+}
+
+// valueOptions applies the options of a value operation.
+func (d *DHT) valueOptions(key string, opts []core.Option) (quorum int, offline bool, err error) {
+	if d.values == nil {
+		return 0, false, errValuesOff
+	}
+	var o core.Options
+	if err := o.Apply(opts...); err != nil {
+		return 0, false, err
+	}
+	if key == "" {
+		return 0, false, errors.New("kdht: the key is empty: write it as /namespace/name")
+	}
+	quorum, _ = o.Other[quorumKey{}].(int)
+	return quorum, o.Offline, nil
+}
+
+// PutValue stores value under key on the k peers nearest to it, and here. It is
+// refused if it is invalid or if a better value is stored here. The error wraps
+// ErrNoPeers or ErrNotStored if no other peer holds it now; then only our own
+// store does. With routing.Offline it is stored here alone.
+func (d *DHT) PutValue(ctx context.Context, key string, value []byte, opts ...core.Option) error {
+	_, offline, err := d.valueOptions(key, opts)
+	if err != nil {
+		return err
+	}
+	rec := protocol.Record{Key: []byte(key), Value: bytes.Clone(value)}
+	now := d.loop.now()
+	err = d.values.Put(now, rec)
+	if offline || err != nil && !errors.Is(err, store.ErrFull) { // others may have room
+		return outcome(ctx, err)
+	}
+	rec.TimeReceived = now.UTC().AppendFormat(nil, time.RFC3339Nano)
+	_, err = d.run(ctx, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+		return n.Store(now, rec, done)
+	})
+	return aloneWith("value", err)
+}
+
+// aloneWith says of an error that the record is nowhere but here.
+func aloneWith(what string, err error) error {
+	if errors.Is(err, ErrNoPeers) || errors.Is(err, ErrNotStored) {
+		return fmt.Errorf("kdht: the %s is kept on this node only: %w", what, err)
+	}
+	return err
+}
+
+// GetValue returns the best value stored under key. The error is ErrNotFound if
+// nobody near the key has a valid one. When ctx ends before the search does, the
+// best value so far comes with ctx's error. See Quorum; with routing.Offline
+// only our own store is looked at.
+func (d *DHT) GetValue(ctx context.Context, key string, opts ...core.Option) ([]byte, error) {
+	s, err := d.valueSearch(key, opts)
+	if err != nil {
+		return nil, err
+	}
+	return s.run(ctx, nil)
+}
+
+// SearchValue is GetValue for those who want a value now and better ones as they
+// are found: each value sent is better than those before. The channel is closed
+// when the search is over or ctx ends, and without a value if there is none.
+func (d *DHT) SearchValue(ctx context.Context, key string, opts ...core.Option) (<-chan []byte, error) {
+	s, err := d.valueSearch(key, opts)
+	if err != nil {
+		return nil, err
+	}
+	out := make(chan []byte, 1)
+	started := d.spawn(func() {
+		defer close(out)
+		within, cancel := d.within(ctx)
+		defer cancel()
+		_, _ = s.run(within, func(value []byte) {
+			select {
+			case out <- value:
+			case <-within.Done():
+			}
+		})
+	})
+	if !started {
+		return nil, ErrClosed
+	}
+	return out, nil
+}
+
+// valueSearch is one search for a value.
+type valueSearch struct {
+	dht     *DHT
+	key     string
+	quorum  int
+	offline bool
+	local   []byte // valid value of our own store, nil if none
+}
+
+func (d *DHT) valueSearch(key string, opts []core.Option) (*valueSearch, error) {
+	quorum, offline, err := d.valueOptions(key, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.cfg.Validator.Validate(key, nil); errors.Is(err, store.ErrNamespace) {
+		return nil, unsupported{err}
+	}
+	rec, found, err := d.values.Get(d.loop.now(), []byte(key))
+	if err != nil && !errors.Is(err, store.ErrClosed) {
+		found = false // a broken store of our own need not stop us asking others
+	}
+	s := &valueSearch{dht: d, key: key, quorum: quorum, offline: offline}
+	if found && d.cfg.Validator.Validate(key, rec.Value) == nil {
+		s.local = rec.Value
+		if s.local == nil {
+			s.local = []byte{}
+		}
+	}
+	return s, nil
+}
+
+// run searches, tells better each better value, on this goroutine, and corrects
+// our own store if it had a worse one.
+func (s *valueSearch) run(ctx context.Context, better func([]byte)) ([]byte, error) {
+	if s.offline {
+		if s.local == nil {
+			return nil, ErrNotFound
+		}
+		if better != nil {
+			better(s.local)
+		}
+		return s.local, nil
+	}
+	r, err := s.dht.run(ctx, func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+		return n.FindValue(now, []byte(s.key), kademlia.ValueOptions{Quorum: s.quorum, Local: s.local, Found: op.foundValue(better)}, done)
+	})
+	if s.local != nil && r.Value != nil && !bytes.Equal(s.local, r.Value) {
+		_ = s.dht.values.Put(s.dht.loop.now(), protocol.Record{Key: []byte(s.key), Value: r.Value})
+	}
+	return r.Value, err
+}
+
+// foundValue returns what is told each better value on the loop.
+func (op *operation) foundValue(better func([]byte)) func([]byte, *kademlia.Contact) {
+	return func(value []byte, from *kademlia.Contact) {
+		op.tell(func() {
+			ev := core.QueryEvent{Type: core.Value, ID: op.dht.transport.ID()}
+			if from != nil {
+				ev.ID = from.ID
+			}
+			publish(op.ctx, ev)
+			if better != nil {
+				better(bytes.Clone(value))
+			}
+		})
+	}
+}

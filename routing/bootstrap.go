@@ -1,0 +1,141 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kdht/kdht/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	// fewPeers is the size up to which a table counts as nearly empty, so that
+	// bootstrap peers are connected to and connected peers are offered again
+	// (wire.md §10 "fixLowPeers").
+	fewPeers = 10
+	// offerPeriod is how often connected peers are offered to such a table: one
+	// may have been dropped for a failure of the network in between.
+	offerPeriod = time.Minute
+)
+
+// attempts remembers how the last attempt at each bootstrap peer ended.
+type attempts struct {
+	mu   sync.Mutex
+	last map[peer.ID]error
+}
+
+func (a *attempts) note(p peer.AddrInfo, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.last == nil {
+		a.last = make(map[peer.ID]error)
+	}
+	a.last[p.ID] = err
+}
+
+// failures returns how many of peers could not be reached, and one of the
+// errors.
+func (a *attempts) failures(peers []peer.AddrInfo) (n int, example error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range peers {
+		if err := a.last[p.ID]; err != nil {
+			n++
+			example = err
+		}
+	}
+	return n, example
+}
+
+// keepBootstrapped connects to the bootstrap peers while the table is nearly
+// empty, until the DHT is closed.
+func (d *DHT) keepBootstrapped() {
+	peers := func() []peer.AddrInfo { return d.cfg.bootstrapPeers(d.transport.ID()) }
+	enough := func() bool { return d.loop.node.View().Len() > fewPeers }
+	host.KeepConnected(d.ctx, d.transport, peers, enough, func(p peer.AddrInfo, err error) {
+		d.attempts.note(p, err)
+		d.changed.broadcast()
+	})
+}
+
+// keepOffering offers the connected peers to a nearly empty table again and
+// again.
+func (d *DHT) keepOffering() {
+	tick := time.NewTicker(offerPeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			d.offerAll()
+		case <-d.ctx.Done():
+			return
+		}
+	}
+}
+
+func (d *DHT) offerAll() {
+	view := d.loop.node.View()
+	if view.Len() > fewPeers {
+		return
+	}
+	for _, p := range d.book.speaking() {
+		if !view.Contains(p) {
+			d.offer(p)
+		}
+	}
+}
+
+// WaitReady waits until the DHT can be used: until at least one other peer has
+// been verified and is in the routing table. A node without bootstrap peers and
+// without connections is the first of its network and ready at once. If ctx ends
+// before, the error says why: which bootstrap peers cannot be reached, or that
+// those connected do not speak the protocol.
+func (d *DHT) WaitReady(ctx context.Context) error {
+	for {
+		next := d.changed.next()
+		if d.ready() {
+			return nil
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return fmt.Errorf("kdht: not ready: %w (%w)", d.whyNotReady(), ctx.Err())
+		case <-d.closing:
+			return ErrClosed
+		}
+	}
+}
+
+func (d *DHT) ready() bool {
+	if d.loop.node.View().Len() > 0 {
+		return true
+	}
+	connected, _, _ := d.book.count()
+	return connected == 0 && len(d.cfg.bootstrapPeers(d.transport.ID())) == 0
+}
+
+// whyNotReady describes an empty table: what is the case and what to do.
+func (d *DHT) whyNotReady() error {
+	peers := d.cfg.bootstrapPeers(d.transport.ID())
+	connected, speaking, unidentified := d.book.count()
+	failed, example := d.attempts.failures(peers)
+	switch {
+	case speaking > 0:
+		return fmt.Errorf("%w: %d connected, %d speak %s, none has answered yet", ErrNoPeers, connected, speaking, d.cfg.Protocol)
+	case unidentified > 0:
+		return fmt.Errorf("%w: %d connected, %d of them not identified yet", ErrNoPeers, connected, unidentified)
+	case connected > 0:
+		return fmt.Errorf("%w: %d connected, 0 speak %s as servers: check that all nodes have the same protocol prefix and are not all clients",
+			ErrNoPeers, connected, d.cfg.Protocol)
+	case failed > 0:
+		return fmt.Errorf("%w: %d of %d bootstrap peers unreachable, check their addresses: %w", ErrNoPeers, failed, len(peers), example)
+	case len(peers) > 0:
+		return fmt.Errorf("%w: still dialling %d bootstrap peers", ErrNoPeers, len(peers))
+	}
+	return fmt.Errorf("%w: %w", ErrNoPeers, errNobody)
+}
+
+var errNobody = errors.New("nobody is connected and no bootstrap peers are given: pass kdht.BootstrapPeers or connect the host to a member")

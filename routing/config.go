@@ -1,0 +1,183 @@
+package routing
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kdht/kdht/host"
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/rpc"
+	"github.com/kdht/kdht/routing/kademlia"
+	"github.com/kdht/kdht/store"
+	record "github.com/libp2p/go-libp2p-record"
+	"github.com/libp2p/go-libp2p/core/peer"
+	coreprotocol "github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// The protocol ids of the private preset: an overlay of one's own.
+const (
+	DefaultProtocol     coreprotocol.ID = "/kdht/kad/1.0.0"
+	DefaultJSONProtocol coreprotocol.ID = "/kdht/kad/json/1.0.0"
+)
+
+// defaultK is the number of replicas (wire.md §19); maxK is how many peers an
+// answer of ours names at most.
+const (
+	defaultK = 20
+	maxK     = 64
+)
+
+// PrivateRate is what one peer may ask of us unless Config.Serving says
+// otherwise: five times what strangers get (rpc.DefaultPeerRate), since the
+// peers of a private network are its owner's own and few of them carry much,
+// and still the most that one flooding peer is to be served (reliability.md P1).
+// Subnets are not limited: tests and clusters share an address.
+var PrivateRate = rpc.Rate{PerSecond: 500, Burst: 1000}
+
+// Config is what a DHT needs. The zero value makes a serving member of a private
+// network that nobody else is in yet.
+type Config struct {
+	// Protocol is the id that all members of the network share; empty means
+	// DefaultProtocol, and then JSONProtocol is DefaultJSONProtocol. JSONProtocol
+	// serves the same requests as JSON, for people; empty serves none.
+	Protocol, JSONProtocol coreprotocol.ID
+	// Mode says whether this peer serves the others; the zero value is ModeServer.
+	Mode Mode
+	// BootstrapPeers are connected to while the table is nearly empty, together
+	// with what BootstrapPeersFunc returns at that moment.
+	BootstrapPeers     []peer.AddrInfo
+	BootstrapPeersFunc func() []peer.AddrInfo
+	// Validator judges values; nil means store.DefaultNamespaces.
+	Validator record.Validator
+	// K, Alpha, Beta and Timing are those of kademlia.Config.
+	K, Alpha, Beta int
+	Timing         kademlia.Timing
+	// MaxValue is the longest value taken, in bytes (protocol.MaxValue).
+	MaxValue int
+	// DisableValues and DisableProviders switch a subsystem off: its requests are
+	// refused and its methods return ErrNotSupported.
+	DisableValues, DisableProviders bool
+	// Filters say which peers and addresses belong to the network (nil: all).
+	Filters Filters
+	// Serving bounds and watches what is done for others.
+	Serving Serving
+	// Stores keep the records (zero: in memory).
+	Stores Stores
+}
+
+// Filters cut the network to a profile. Each may be nil, which lets all pass.
+// They are called from several goroutines.
+type Filters struct {
+	// Addresses keeps those addresses that are inside the network: of ourselves,
+	// of peers heard of and of providers, taken and told. It must not change its
+	// argument.
+	Addresses func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
+	// Query says whether a peer named in an answer may be asked.
+	Query func(peer.AddrInfo) bool
+	// Table says whether a peer may enter the routing table.
+	Table func(peer.AddrInfo) bool
+}
+
+// Serving is how requests of others are admitted.
+type Serving struct {
+	// Limit shapes the gate before the handlers; the zero Limit.PerPeer means
+	// PrivateRate, a PerSecond below zero no limit.
+	Limit rpc.LimiterConfig
+	// OnRequest is called with every request before it is handled, on the
+	// goroutine of its stream. It must be quick and must not keep or change req.
+	OnRequest RequestHook
+	// Streams bounds frames and streams; its Protocol is overwritten.
+	Streams host.Config
+}
+
+// RequestHook looks at a request of another peer's.
+type RequestHook func(from protocol.Remote, req *protocol.Message)
+
+// Stores are where records are kept. The DHT closes those it is given.
+type Stores struct {
+	Values    store.Values
+	Providers store.Providers
+	// MaxAge is how long a value is kept (48 h), if Values is nil.
+	MaxAge time.Duration
+}
+
+// AddNamespace makes v judge the values whose keys begin with /<namespace>/,
+// besides the namespaces there are.
+func (c *Config) AddNamespace(namespace string, v record.Validator) error {
+	if namespace == "" || strings.Contains(namespace, "/") || v == nil {
+		return fmt.Errorf("kdht: namespace %q: give a name without slashes, and the validator of its values", namespace)
+	}
+	all := store.Namespaces{}
+	switch given := c.Validator.(type) {
+	case nil:
+		all = store.DefaultNamespaces(time.Now)
+	case store.Namespaces:
+		maps.Copy(all, given)
+	case record.NamespacedValidator:
+		maps.Copy(all, given)
+	default:
+		return fmt.Errorf("kdht: namespace %q cannot be added to a validator of type %T: add it there", namespace, given)
+	}
+	all[namespace] = v
+	c.Validator = all
+	return nil
+}
+
+// LimitPerPeer sets what one peer may ask of us in cost units; a perSecond below
+// zero means no limit.
+func (c *Config) LimitPerPeer(perSecond, burst float64) {
+	c.Serving.Limit.PerPeer = rpc.Rate{PerSecond: perSecond, Burst: burst}
+}
+
+// withDefaults returns c filled in and checked.
+func (c Config) withDefaults() (Config, error) {
+	if c.Protocol == "" {
+		c.Protocol = DefaultProtocol
+		if c.JSONProtocol == "" {
+			c.JSONProtocol = DefaultJSONProtocol
+		}
+	}
+	if c.Protocol == c.JSONProtocol {
+		return c, fmt.Errorf("kdht: %s cannot be both Protocol and JSONProtocol: a protocol id stands for one format", c.Protocol)
+	}
+	if c.Mode < ModeServer || c.Mode > ModeAutoServer {
+		return c, fmt.Errorf("kdht: there is no mode %d: use ModeServer, ModeClient, ModeAuto or ModeAutoServer", c.Mode)
+	}
+	if c.MaxValue < 0 || c.MaxValue > protocol.MaxFrame/2 {
+		return c, fmt.Errorf("kdht: MaxValue is %d: a value must fit a message, so at most %d", c.MaxValue, protocol.MaxFrame/2)
+	}
+	for _, p := range c.BootstrapPeers {
+		if err := p.ID.Validate(); err != nil {
+			return c, errors.New("kdht: a bootstrap peer has no id: give full multiaddrs, ending in /p2p/<peer id>")
+		}
+	}
+	c.BootstrapPeers = slices.Clone(c.BootstrapPeers)
+	if c.Validator == nil {
+		c.Validator = store.DefaultNamespaces(time.Now)
+	}
+	if c.K == 0 {
+		c.K = defaultK
+	}
+	if c.K < 0 || c.K > maxK {
+		return c, fmt.Errorf("kdht: K is %d: give 1 to %d", c.K, maxK)
+	}
+	if c.Serving.Limit.PerPeer == (rpc.Rate{}) {
+		c.Serving.Limit.PerPeer = PrivateRate
+	}
+	c.Serving.Streams.Protocol = c.Protocol
+	return c, nil
+}
+
+// bootstrapPeers returns the peers to begin with, without ourselves.
+func (c *Config) bootstrapPeers(self peer.ID) []peer.AddrInfo {
+	peers := slices.Clone(c.BootstrapPeers)
+	if c.BootstrapPeersFunc != nil {
+		peers = append(peers, c.BootstrapPeersFunc()...)
+	}
+	return slices.DeleteFunc(peers, func(p peer.AddrInfo) bool { return p.ID == self })
+}

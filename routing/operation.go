@@ -1,0 +1,116 @@
+package routing
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/kdht/kdht/routing/kademlia"
+)
+
+// maxOperations bounds the operations under way at a time; more of them wait
+// for their turn. Each has at most one request on its way to one peer, so this
+// is also what the per-peer queue of the client must hold.
+const maxOperations = 128
+
+// operation is one call of the API while its query runs. The query lives on the
+// loop; what it finds is delivered by the caller's goroutine, which may block on
+// a slow consumer, in the order of finding.
+//
+// Invariant: the loop never waits for the consumer; what waits is bounded by the
+// bounds of one query.
+type operation struct {
+	dht    *DHT
+	ctx    context.Context
+	result chan kademlia.Result // gets one
+
+	mu   sync.Mutex
+	news []func()
+	wake chan struct{} // 1 while there are news
+}
+
+// starter starts a query on the node and passes done on to it.
+type starter func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID
+
+// run starts a query and waits until it ends, delivering what it finds. When ctx
+// ends before, so does the query, and what was found by then is returned with
+// ctx's error. The context's Report is filled in in any case.
+func (d *DHT) run(ctx context.Context, start starter) (kademlia.Result, error) {
+	select {
+	case d.slots <- struct{}{}:
+	case <-ctx.Done():
+		return kademlia.Result{}, ctx.Err()
+	case <-d.closing:
+		return kademlia.Result{}, ErrClosed
+	}
+	within, cancel := d.within(ctx)
+	defer cancel()
+	op := &operation{dht: d, ctx: within, result: make(chan kademlia.Result, 1), wake: make(chan struct{}, 1)}
+	r, err := op.run(start)
+	fillReport(ctx, r.Report)
+	return r, outcome(ctx, err)
+}
+
+// within returns ctx, ended also by the DHT's end.
+func (d *DHT) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(d.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+func (op *operation) run(start starter) (kademlia.Result, error) {
+	var id kademlia.QueryID // the loop's
+	d := op.dht
+	err := d.loop.post(func(now time.Time) {
+		id = d.observers.start(op, func(done func(time.Time, kademlia.Result)) kademlia.QueryID {
+			return start(now, d.loop.node, op, done)
+		})
+	})
+	if err != nil {
+		<-d.slots
+		return kademlia.Result{}, err
+	}
+	cancelled := op.ctx.Done()
+	for {
+		select {
+		case <-op.wake:
+			op.deliver()
+		case <-cancelled:
+			cancelled = nil
+			_ = d.loop.post(func(now time.Time) { d.loop.node.Cancel(now, id) })
+		case r := <-op.result:
+			op.deliver()
+			return r, r.Err
+		case <-d.closing:
+			return kademlia.Result{}, ErrClosed
+		}
+	}
+}
+
+// end takes in the query's result, on the loop.
+func (op *operation) end(r kademlia.Result) {
+	<-op.dht.slots
+	op.result <- r
+}
+
+// tell has f run by the goroutine that waits for the operation.
+func (op *operation) tell(f func()) {
+	op.mu.Lock()
+	op.news = append(op.news, f)
+	op.mu.Unlock()
+	select {
+	case op.wake <- struct{}{}:
+	default:
+	}
+}
+
+// deliver runs what tell was given so far.
+func (op *operation) deliver() {
+	op.mu.Lock()
+	news := op.news
+	op.news = nil
+	op.mu.Unlock()
+	for _, f := range news {
+		f()
+	}
+}

@@ -1,0 +1,33 @@
+package routing
+
+import (
+	"context"
+
+	"github.com/kdht/kdht/routing/kademlia"
+)
+
+// Report is what an operation did: whom it asked and who answered, what failed
+// and why, who holds the record, over how many hops and in what time.
+type Report = kademlia.Report
+
+type reportKey struct{}
+
+// WithReport returns a context under which the next operation fills in r before
+// it returns, or before its channel is closed, whether it succeeded or not. One
+// report serves one operation at a time.
+func WithReport(ctx context.Context, r *Report) context.Context {
+	return context.WithValue(ctx, reportKey{}, r)
+}
+
+// fillReport gives the context's Report the figures of an operation.
+func fillReport(ctx context.Context, r Report) {
+	if into, ok := ctx.Value(reportKey{}).(*Report); ok {
+		*into = r
+	}
+}
+
+// withoutReport keeps what is done on an operation's behalf from filling in the
+// operation's own report.
+func withoutReport(ctx context.Context) context.Context {
+	return context.WithValue(ctx, reportKey{}, nil)
+}

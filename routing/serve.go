@@ -1,0 +1,81 @@
+package routing
+
+import (
+	"time"
+
+	"github.com/kdht/kdht/host"
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/rpc"
+	"github.com/kdht/kdht/routing/kademlia"
+	"github.com/libp2p/go-libp2p/core/peer"
+	coreprotocol "github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// wire is the format of deployed peers.
+var wire = protocol.Protobuf
+
+// server answers others' requests, in one format per protocol id, behind one
+// gate.
+type server struct {
+	limiter  *rpc.Limiter
+	main     *rpc.Server
+	json     *rpc.Server // nil if there is no JSON twin
+	handlers map[coreprotocol.ID]host.FrameHandler
+}
+
+func newServer(d *DHT) server {
+	answers := &kademlia.Handlers{
+		Self: d.transport.ID(), K: d.cfg.K, View: d.loop.node.View, Book: d.book, Addrs: d.cfg.Filters.binary(),
+	}
+	if d.values != nil {
+		answers.Values = d.values
+	}
+	if d.providers != nil {
+		answers.Providers = d.providers
+	}
+	s := server{limiter: rpc.NewLimiter(d.cfg.Serving.Limit), handlers: make(map[coreprotocol.ID]host.FrameHandler)}
+	s.main = s.add(d, d.cfg.Protocol, wire, answers)
+	if d.cfg.JSONProtocol != "" {
+		s.json = s.add(d, d.cfg.JSONProtocol, protocol.JSON, answers)
+	}
+	return s
+}
+
+// add makes a protocol id serve answers in codec's format.
+func (s *server) add(d *DHT, id coreprotocol.ID, codec protocol.Codec, answers *kademlia.Handlers) *rpc.Server {
+	r := rpc.NewServer(codec, s.limiter)
+	r.Handle(protocol.Ping, answers.Ping)
+	r.Handle(protocol.FindNode, answers.FindNode)
+	if answers.Values != nil {
+		r.Handle(protocol.GetValue, answers.GetValue)
+		r.Handle(protocol.PutValue, answers.PutValue)
+	}
+	if answers.Providers != nil {
+		r.Handle(protocol.GetProviders, answers.GetProviders)
+		r.Handle(protocol.AddProvider, answers.AddProvider)
+	}
+	if d.cfg.Serving.OnRequest != nil {
+		r.Hook(d.cfg.Serving.OnRequest)
+	}
+	s.handlers[id] = func(from host.Sender, frame, out []byte) ([]byte, time.Duration, error) {
+		d.book.sender(from.Peer)
+		return r.Serve(d.loop.now(), protocol.Remote{Peer: from.Peer, IP: from.IP}, frame, out)
+	}
+	return r
+}
+
+// binary returns the address filter for binary addresses; nil if there is none.
+func (f *Filters) binary() func([][]byte) [][]byte {
+	if f.Addresses == nil {
+		return nil
+	}
+	return func(addrs [][]byte) [][]byte { return binary(f.Addresses(multiaddrs(addrs))) }
+}
+
+// onContact makes a filter of the node's from one of the user's.
+func onContact(keep func(peer.AddrInfo) bool) func(*kademlia.Contact) bool {
+	if keep == nil {
+		return nil
+	}
+	return func(c *kademlia.Contact) bool { return keep(addrInfo(c)) }
+}

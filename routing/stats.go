@@ -1,0 +1,93 @@
+package routing
+
+import (
+	"time"
+
+	"github.com/kdht/kdht/protocol/rpc"
+	"github.com/kdht/kdht/routing/kademlia"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// Stats is what a DHT is doing and has done. Counters only grow.
+type Stats struct {
+	// Mode is ModeServer or ModeClient, and Reason says why it is so.
+	Mode   Mode
+	Reason string
+	// Table is the number of peers in the routing table, Connected that of peers
+	// with a direct connection, Speaking that of those among them that serve our
+	// protocol.
+	Table, Connected, Speaking int
+	// Operations is the number of operations under way.
+	Operations int
+	// CacheHits and CacheMisses count lookups by whether they began at the end of
+	// a recent one to the same key.
+	CacheHits, CacheMisses uint64
+	// Stored is what our stores hold.
+	Stored Stored
+	// Server and JSON count requests served, by format; Limiter what the gate
+	// before both has done; Client what we asked of others.
+	Server, JSON rpc.ServerStats
+	Limiter      rpc.LimiterStats
+	Client       rpc.ClientStats
+}
+
+// Stored counts records.
+type Stored struct {
+	Values     int
+	ValueBytes int64
+	Providers  int // provider records
+	Providing  int // keys that we keep announced
+}
+
+// Stats returns a snapshot; after Close it is what there was at the end, but for
+// what the loop counts.
+func (d *DHT) Stats() Stats {
+	type counts struct {
+		hits, misses uint64
+		providing    int
+	}
+	c, _ := ask(d.loop, func(time.Time) counts {
+		n := d.loop.node
+		hits, misses := n.CacheStats()
+		return counts{hits, misses, n.Providing()}
+	})
+	s := Stats{
+		Table: d.loop.node.View().Len(), Operations: len(d.slots), CacheHits: c.hits, CacheMisses: c.misses,
+		Server: d.server.main.Stats(), Limiter: d.server.limiter.Stats(), Client: d.network.client.Stats(),
+	}
+	s.Mode, s.Reason = d.role.now()
+	s.Connected, s.Speaking, _ = d.book.count()
+	s.Stored.Providing = c.providing
+	if d.server.json != nil {
+		s.JSON = d.server.json.Stats()
+	}
+	if d.values != nil {
+		s.Stored.Values, s.Stored.ValueBytes = d.values.Len(), d.values.Bytes()
+	}
+	if d.providers != nil {
+		s.Stored.Providers = d.providers.Len()
+	}
+	return s
+}
+
+// Buckets describes the routing table; nil after Close.
+func (d *DHT) Buckets() []kademlia.BucketInfo {
+	buckets, _ := ask(d.loop, func(time.Time) []kademlia.BucketInfo { return d.loop.node.Buckets() })
+	return buckets
+}
+
+// Mode returns ModeServer or ModeClient: whether we serve others just now.
+func (d *DHT) Mode() Mode {
+	m, _ := d.role.now()
+	return m
+}
+
+// LocalAddrs returns our own addresses as others are told of them, without
+// /p2p.
+func (d *DHT) LocalAddrs() []multiaddr.Multiaddr {
+	return multiaddrs(d.book.self.Load().Peer.Addrs)
+}
+
+// Connected returns the connected peers that serve our protocol.
+func (d *DHT) Connected() []peer.ID { return d.book.speaking() }
