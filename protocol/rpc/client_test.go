@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"sync"
 	"testing"
@@ -164,8 +165,9 @@ func TestRoundTripRetriesOnceOnFreshStream(t *testing.T) {
 			if _, live, _, _, writes := peers.counts(); writes != tc.writes || live != 0 {
 				t.Errorf("%d writes, want %d; %d streams live", writes, tc.writes, live)
 			}
-			if got := c.Stats().Retries; got != uint64(tc.writes-1) {
-				t.Errorf("counted %d retries", got)
+			stats := c.Stats()
+			if got := counted(stats.Types[protocol.FindNode]); stats.Retries != uint64(tc.writes-1) || len(got) != 1 || got[tc.want] != 1 {
+				t.Errorf("counted %d retries and %v", stats.Retries, got)
 			}
 		})
 	}
@@ -304,13 +306,33 @@ func TestOpenErrors(t *testing.T) {
 			c := NewClient(protocol.Protobuf, peers, ClientConfig{})
 			wantOne(t, c.RoundTrip(t.Context(), "p", find("x"), new(protocol.Message)), tc.want)
 			wantOne(t, c.Send(t.Context(), "p", provide("x")), tc.want)
+			stats := c.Stats()
+			for _, typ := range []protocol.Type{protocol.FindNode, protocol.AddProvider} {
+				if got := counted(stats.Types[typ]); len(got) != 1 || got[tc.want] != 1 {
+					t.Errorf("%v: counted %v", typ, got)
+				}
+			}
 		})
 	}
 	t.Run("cancelled while opening", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		peers := &fakePeers{open: func(context.Context, peer.ID, bool) error { cancel(); return protocol.ErrUnreachable }}
-		wantOne(t, NewClient(protocol.Protobuf, peers, ClientConfig{}).RoundTrip(ctx, "p", find("x"), new(protocol.Message)), context.Canceled)
+		c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+		wantOne(t, c.RoundTrip(ctx, "p", find("x"), new(protocol.Message)), context.Canceled)
+		if got := counted(c.Stats().Types[protocol.FindNode]); len(got) != 1 || got[context.Canceled] != 1 {
+			t.Errorf("counted %v", got)
+		}
 	})
+}
+
+// counted returns o's counters that are not 0 by the errors they are for.
+func counted(o Outcomes) map[error]uint64 {
+	m := map[error]uint64{
+		nil: o.OK, protocol.ErrUnreachable: o.Unreachable, protocol.ErrRefused: o.Refused, protocol.ErrTimeout: o.Timeout,
+		protocol.ErrUnsupported: o.Unsupported, protocol.ErrMalformed: o.Malformed, protocol.ErrLocal: o.Local, context.Canceled: o.Canceled,
+	}
+	maps.DeleteFunc(m, func(_ error, n uint64) bool { return n == 0 })
+	return m
 }
 
 func TestRequestTooLong(t *testing.T) {

@@ -162,7 +162,12 @@ func (s *Server) serve(x *exchange, in call, out []byte) (answer []byte, err err
 		c.served.Add(1)
 		return nil, nil
 	}
-	answer, err = s.encode(in, &x.resp, out)
+	x.resp.Type = in.t
+	if isEcho(in.t) {
+		answer, err = s.encodeEcho(in, &x.req, &x.resp, out)
+	} else {
+		answer, err = s.encode(&x.resp, out)
+	}
 	if err != nil {
 		c.failed.Add(1)
 		return nil, fmt.Errorf("%v: answer: %w", in.t, err)
@@ -171,14 +176,9 @@ func (s *Server) serve(x *exchange, in call, out []byte) (answer []byte, err err
 	return answer, nil
 }
 
-// encode writes the answer within its bounds: an echo is not longer than its
-// request; a built answer is trimmed to protocol.MaxAnswer in protobuf form, the
+// encode writes a built answer, trimmed to protocol.MaxAnswer in protobuf form, the
 // record it carries not counted (wire.md §22.1).
-func (s *Server) encode(in call, resp *protocol.Message, out []byte) ([]byte, error) {
-	resp.Type = in.t
-	if isEcho(in.t) {
-		return s.encodeEcho(in, resp, out)
-	}
+func (s *Server) encode(resp *protocol.Message, out []byte) ([]byte, error) {
 	protocol.Trim(resp)
 	if n := sizeWithoutRecord(resp); n > protocol.MaxAnswer { // the key asked for is that long
 		return nil, fmt.Errorf("%d bytes without record, at most %d: %w", n, protocol.MaxAnswer, protocol.ErrTooLarge)
@@ -195,14 +195,18 @@ func sizeWithoutRecord(m *protocol.Message) int {
 	return n
 }
 
-// encodeEcho writes an echo. Protobuf is encoded canonically and so never longer
-// than what was decoded, but for a negative level in a shortened varint; the
-// level is then left out.
-func (s *Server) encodeEcho(in call, resp *protocol.Message, out []byte) ([]byte, error) {
+// encodeEcho writes an echo. Encoding is canonical and so hardly ever longer than
+// what was decoded (a negative level in a shortened varint, a type given as a
+// number in JSON); then the request's own bytes are the echo, or if there are
+// peers in them, the level is left out.
+func (s *Server) encodeEcho(in call, req, resp *protocol.Message, out []byte) ([]byte, error) {
 	resp.CloserPeers, resp.ProviderPeers = nil, nil
 	b, err := s.codec.Append(out[:0], resp)
-	if err != nil || len(b) <= len(in.frame) {
+	switch {
+	case err != nil || len(b) <= len(in.frame):
 		return b, err
+	case len(req.CloserPeers)+len(req.ProviderPeers) == 0:
+		return append(b[:0], in.frame...), nil
 	}
 	resp.ClusterLevel = 0
 	return s.codec.Append(b[:0], resp)

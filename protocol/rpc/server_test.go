@@ -153,7 +153,8 @@ func TestServeEchoes(t *testing.T) {
 		{"no level", "\x08\x05", "\x08\x05"},
 		{"level", "\x08\x05\x50\x07", "\x08\x05\x50\x07"},
 		// As an int32 this is -1, which canonically takes ten bytes.
-		{"shortened negative level", "\x08\x05\x50\xff\xff\xff\xff\x0f", "\x08\x05"},
+		{"shortened negative level", "\x08\x05\x50\xff\xff\xff\xff\x0f", "\x08\x05\x50\xff\xff\xff\xff\x0f"},
+		{"the same with a peer", "\x08\x05\x4a\x00\x50\xff\xff\xff\xff\x0f", "\x08\x05"},
 	} {
 		for _, s := range []*Server{testServer(nil), byAssignment} {
 			for range 2 {
@@ -167,6 +168,27 @@ func TestServeEchoes(t *testing.T) {
 	in := body(put("/v/a", "value"))
 	if got, _, err := testServer(nil).Serve(t0, from, in, nil); err != nil || !bytes.Equal(got, in) {
 		t.Errorf("PUT_VALUE: got %x (%v), want %x", got, err, in)
+	}
+}
+
+func TestServeJSON(t *testing.T) {
+	s := NewServer(protocol.JSON, NewLimiter(LimiterConfig{}))
+	s.Handle(protocol.Ping, echoing)
+	s.Handle(protocol.GetValue, func(_ time.Time, _ protocol.Remote, req, resp *protocol.Message) error {
+		resp.Key = req.Key
+		return nil
+	})
+	for in, want := range map[string]string{
+		`{"type":"PING","key":"k","closerPeers":[{}]}`: `{"type":"PING","key":"k"}`,
+		`{"type":5}`:                        `{"type":5}`, // never longer than the request
+		`{"type":"GET_VALUE","key":"/v/a"}`: `{"type":"GET_VALUE","key":"/v/a","clusterLevel":1}`,
+		`{"type":"FIND_NODE"}`:              "", // no handler
+		`{"type":"PING"`:                    "",
+	} {
+		got, _, err := s.Serve(t0, from, []byte(in), nil)
+		if string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("%s: got %s (%v), want %s", in, got, err, want)
+		}
 	}
 }
 
@@ -355,9 +377,7 @@ func TestServeManyAtOnce(t *testing.T) {
 	})
 	s.Handle(protocol.GetProviders, func(_ time.Time, _ protocol.Remote, req, resp *protocol.Message) error {
 		resp.Key = req.Key
-		for _, p := range req.ProviderPeers {
-			resp.CloserPeers = append(resp.CloserPeers, p)
-		}
+		resp.CloserPeers = append(resp.CloserPeers, req.ProviderPeers...)
 		if req.ClusterLevel == 3 {
 			panic("three")
 		}
