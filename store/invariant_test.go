@@ -1,0 +1,383 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
+)
+
+var testEpoch = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// anyValue takes every value and prefers the new one.
+type anyValue struct{}
+
+func (anyValue) Validate(string, []byte) error        { return nil }
+func (anyValue) Select(string, [][]byte) (int, error) { return 0, nil }
+
+func testKey(i int) []byte { return fmt.Appendf(nil, "/v/%d", i) }
+
+// TestProviderInvariants runs random operations on a small store that is full all
+// the time and checks after each that all its counts and links agree.
+func TestProviderInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := ProvidersConfig{
+			Self: keyspace.KeyOf([]byte("self")), Seed: rapid.Uint64().Draw(t, "seed"),
+			Validity: time.Hour, AddrTTL: 30 * time.Minute,
+			MaxPerKey: rapid.SampledFrom([]int{3, 100}).Draw(t, "perKey"), MaxKeys: 12, MaxRecords: 200,
+			MaxPerProvider: 10, MaxAddrBytes: 1500,
+		}
+		s := NewProviders(cfg)
+		if rapid.Bool().Draw(t, "cut") {
+			cutShards(s, 4)
+		}
+		now := testEpoch
+		t.Repeat(map[string]func(*rapid.T){
+			"": func(t *rapid.T) { checkProviders(t, s) },
+			"add": func(t *rapid.T) {
+				for range rapid.IntRange(1, 90).Draw(t, "n") {
+					p := protocol.Peer{ID: testKey(rapid.IntRange(0, 99).Draw(t, "who"))}
+					if port := rapid.IntRange(0, 3).Draw(t, "port"); port > 0 {
+						p.Addrs = [][]byte{make([]byte, 10*port)}
+					}
+					err := s.Add(now, testKey(rapid.IntRange(0, 19).Draw(t, "key")), p)
+					if err != nil && !errors.Is(err, ErrFull) {
+						t.Fatal(err)
+					}
+				}
+			},
+			"ask": func(t *rapid.T) {
+				got, err := s.Append(now, testKey(rapid.IntRange(0, 19).Draw(t, "key")), nil, 5)
+				if err != nil || len(got) > 5 {
+					t.Fatal(got, err)
+				}
+			},
+			"remove": func(t *rapid.T) {
+				s.Remove(testKey(rapid.IntRange(0, 19).Draw(t, "key")), testKey(rapid.IntRange(0, 99).Draw(t, "who")))
+			},
+			"advance": func(*rapid.T) { s.Advance(now) },
+			"radius": func(t *rapid.T) {
+				var d keyspace.Distance
+				d[0] = rapid.Byte().Draw(t, "radius")
+				s.SetRadius(d)
+			},
+			"time": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(-100, 1800).Draw(t, "seconds")) * time.Second)
+			},
+		})
+		s.Advance(now.Add(100 * time.Hour))
+		if s.Len() != 0 || s.Keys() != 0 {
+			t.Fatalf("%d records of %d keys are left for ever", s.Len(), s.Keys())
+		}
+		checkProviders(t, s)
+	})
+}
+
+// cutShards gives an empty store n shards, as only large ones have.
+func cutShards(s *ProviderStore, n int) {
+	s.shards = make([]shard, n)
+	for i := range s.shards {
+		s.shards[i].init(s, i)
+	}
+	s.book.init(&s.cfg, n)
+}
+
+func checkProviders(t *rapid.T, s *ProviderStore) {
+	t.Helper()
+	refs := make(map[*provider]int32)
+	total := 0
+	for i := range s.shards {
+		sh := &s.shards[i]
+		records := 0
+		for name, k := range sh.keys {
+			if name != k.key || s.shard(s.hash([]byte(name))) != sh || len(k.records) == 0 {
+				t.Fatalf("BUG: key %q: %+v", name, k)
+			}
+			if len(k.records) > s.cfg.MaxPerKey || (k.where != nil && len(k.where) != len(k.records)) {
+				t.Fatalf("BUG: key %q has %d records, %d indexed", name, len(k.records), len(k.where))
+			}
+			for i, r := range k.records {
+				refs[r.who]++
+				if at, found := k.find(r.who); !found || at != i {
+					t.Fatalf("BUG: record %d of %q is found at %d, %t", i, name, at, found)
+				}
+			}
+			records += len(k.records)
+		}
+		checkHeap(t, sh.far, len(sh.keys))
+		checkBuckets(t, &sh.due, len(sh.keys))
+		if records != sh.records || records > sh.maxRecords || len(sh.keys) > sh.maxKeys {
+			t.Fatalf("BUG: %d records counted, %d held, %d keys", sh.records, records, len(sh.keys))
+		}
+		total += records
+		for _, word := range sh.sampler.taken {
+			if word != 0 {
+				t.Fatal("BUG: the sampler was left dirty")
+			}
+		}
+	}
+	if total != s.Len() {
+		t.Fatalf("BUG: Len %d, %d held", s.Len(), total)
+	}
+	checkBook(t, s, refs)
+}
+
+func checkBook(t *rapid.T, s *ProviderStore, refs map[*provider]int32) {
+	t.Helper()
+	known := 0
+	for i := range s.book.shelves {
+		sh := &s.book.shelves[i]
+		var bytes int64
+		reachable := 0
+		for id, who := range sh.peers {
+			p := who.peer.Load()
+			if id != who.id || string(p.ID) != id || who.refs.Load() != refs[who] || refs[who] == 0 || who.shelf != sh {
+				t.Fatalf("BUG: provider %q: %+v, %d records", id, who, refs[who])
+			}
+			if (who.size > 0) != (len(p.Addrs) > 0) || who.size != addrCost(p.Addrs) {
+				t.Fatalf("BUG: provider %q has %d addresses charged %d", id, len(p.Addrs), who.size)
+			}
+			bytes += int64(who.size)
+			if who.size > 0 {
+				reachable++
+			}
+		}
+		if bytes != sh.bytes || bytes > sh.maxBytes {
+			t.Fatalf("BUG: %d bytes counted, %d held", sh.bytes, bytes)
+		}
+		checkBuckets(t, &sh.due, reachable)
+		known += len(sh.peers)
+	}
+	if known != len(refs) {
+		t.Fatalf("BUG: %d providers known, %d in records", known, len(refs))
+	}
+}
+
+func checkHeap[T interface{ ranked() *rank }](t *rapid.T, h farthest[T], n int) {
+	t.Helper()
+	if len(h) != n {
+		t.Fatalf("BUG: %d items in the heap, want %d", len(h), n)
+	}
+	for i := range h {
+		if int(h[i].ranked().pos) != i || i > 0 && h.far(i) > h.far((i-1)/2) {
+			t.Fatalf("BUG: heap item %d says it is %d, or is farther than its parent", i, h[i].ranked().pos)
+		}
+	}
+}
+
+func checkBuckets[T interface{ at() *place }](t *rapid.T, b *buckets[T], n int) {
+	t.Helper()
+	size := 0
+	for slot, list := range b.slots {
+		for i, x := range list {
+			p := x.at()
+			if int(p.index) != i || int(p.slot%slotCount) != slot || p.slot < b.first || p.slot >= b.first+slotCount {
+				t.Fatalf("BUG: item %d of slot %d says %+v, first is %d", i, slot, *p, b.first)
+			}
+		}
+		size += len(list)
+	}
+	if size != b.size || size != n {
+		t.Fatalf("BUG: %d items counted, %d in slots, want %d", b.size, size, n)
+	}
+}
+
+// TestValueInvariants does the same for values: a record is indexed if and only
+// if the KV holds it.
+func TestValueInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		kv := NewMemory()
+		s := NewValues(kv, anyValue{}, ValuesConfig{
+			Self: keyspace.KeyOf([]byte("self")), MaxAge: time.Hour, MaxRecords: 12, MaxBytes: 8000,
+		})
+		now := testEpoch
+		t.Repeat(map[string]func(*rapid.T){
+			"": func(t *rapid.T) { checkValues(t, s, kv) },
+			"put": func(t *rapid.T) {
+				for range rapid.IntRange(1, 10).Draw(t, "n") {
+					size := rapid.SampledFrom([]int{0, 10, 500, 4000}).Draw(t, "size")
+					rec := protocol.Record{Key: testKey(rapid.IntRange(0, 40).Draw(t, "key")), Value: make([]byte, size)}
+					if err := s.Put(now, rec); err != nil && !errors.Is(err, ErrFull) {
+						t.Fatal(err)
+					}
+				}
+			},
+			"corrupt": func(t *rapid.T) {
+				rec := protocol.Record{Key: testKey(rapid.IntRange(0, 40).Draw(t, "key"))}
+				k := keyspace.KeyOf(rec.Key)
+				if _, held, _ := kv.Get(k); !held {
+					return
+				}
+				broken := [][]byte{nil, {1, 2}, appendStored(nil, now, &protocol.Record{Key: []byte("/v/other")})}
+				if err := kv.Put(k, broken[rapid.IntRange(0, 2).Draw(t, "how")]); err != nil {
+					t.Fatal(err)
+				}
+				if got, found, err := s.Get(now, rec.Key); found || err != nil {
+					t.Fatalf("a broken record reads as %v, %v", got, err)
+				}
+			},
+			"advance": func(*rapid.T) { s.Advance(now) },
+			"radius": func(t *rapid.T) {
+				var d keyspace.Distance
+				d[0] = rapid.Byte().Draw(t, "radius")
+				s.SetRadius(d)
+			},
+			"time": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(-100, 1800).Draw(t, "seconds")) * time.Second)
+			},
+		})
+		s.Advance(now.Add(100 * time.Hour))
+		if s.Len() != 0 || s.Bytes() != 0 {
+			t.Fatalf("%d records, %d bytes are left for ever", s.Len(), s.Bytes())
+		}
+	})
+}
+
+func checkValues(t *rapid.T, s *ValueStore, kv *Memory) {
+	t.Helper()
+	x := &s.index
+	var bytes int64
+	for key, e := range x.records {
+		_, found, err := kv.Get(key)
+		if e.key != key || !found || err != nil {
+			t.Fatalf("BUG: %s is indexed as %+v, held %t, %v", key, e, found, err)
+		}
+		bytes += int64(e.cost)
+	}
+	if bytes != x.bytes || bytes > x.maxBytes || kv.Len() != len(x.records) || kv.Len() > x.maxRecords {
+		t.Fatalf("BUG: %d records of %d in the KV, %d bytes of %d", len(x.records), kv.Len(), x.bytes, bytes)
+	}
+	checkHeap(t, x.far, len(x.records))
+	checkBuckets(t, &x.due, len(x.records))
+}
+
+// TestClock tells moments in and out of order.
+func TestClock(t *testing.T) {
+	var c clock
+	at := func(d time.Duration) int64 { return int64(c.tick(testEpoch.Add(d))) - int64(firstTick) }
+	for _, step := range []struct {
+		told time.Duration
+		want int64
+	}{
+		{0, 0},
+		{900 * time.Millisecond, 0},
+		{10 * time.Second, 10},
+		{5 * time.Second, 10}, // a late caller
+		{11 * time.Second, 11},
+		{-49 * time.Second, 11}, // still a late caller
+		{12 * time.Second, 12},
+		{-time.Hour, 12}, // set back
+		{-time.Hour + 5*time.Second, 17},
+		{-time.Hour + 3*time.Second, 17},
+		{24 * time.Hour, 25*3600 + 12},
+		{1 << 62, 1<<62/int64(time.Second) + 3600 + 12},
+	} {
+		want := min(step.want, 1<<32-1-int64(firstTick))
+		if got := at(step.told); got != want {
+			t.Errorf("%v: tick %d, want %d", step.told, got, want)
+		}
+	}
+	now := testEpoch.Add(-time.Hour)
+	c.tick(now)
+	if tick := c.tick(now.Add(time.Minute)); c.time(tick).After(now.Add(time.Minute)) {
+		t.Errorf("tick %d is at %v", tick, c.time(tick))
+	}
+}
+
+// TestLoad starts on a KV that an earlier run left, with the clock where it was,
+// ahead and behind.
+func TestLoad(t *testing.T) {
+	for _, c := range []struct {
+		later time.Duration
+		want  int
+		lives time.Duration
+	}{
+		{time.Hour, 10, 47 * time.Hour},
+		{-24 * time.Hour, 10, 48 * time.Hour}, // from the future: new
+		{47*time.Hour + 30*time.Minute, 10, 30 * time.Minute},
+		{49 * time.Hour, 0, 0},
+	} {
+		kv := NewMemory()
+		first := NewValues(kv, anyValue{}, ValuesConfig{})
+		for i := range 10 {
+			if err := first.Put(testEpoch, protocol.Record{Key: testKey(i), Value: []byte("v")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := kv.Put(keyspace.KeyOf([]byte("broken")), []byte("broken")); err != nil {
+			t.Fatal(err)
+		}
+		second := NewValues(kv, anyValue{}, ValuesConfig{})
+		now := testEpoch.Add(c.later)
+		if err := second.Load(now); err != nil {
+			t.Fatal(err)
+		}
+		if second.Len() != c.want || kv.Len() != c.want {
+			t.Errorf("%v later: %d loaded, %d in the KV, want %d", c.later, second.Len(), kv.Len(), c.want)
+		}
+		if c.want > 0 && second.Bytes() != first.Bytes() {
+			t.Errorf("%v later: %d bytes, were %d", c.later, second.Bytes(), first.Bytes())
+		}
+		_, before, _ := second.Get(now.Add(c.lives), testKey(3))
+		_, after, _ := second.Get(now.Add(c.lives+2*time.Second), testKey(3))
+		if before != (c.want > 0) || after {
+			t.Errorf("%v later: readable at its end: %t, after: %t", c.later, before, after)
+		}
+	}
+	kv := NewMemory()
+	if err := kv.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := NewValues(kv, anyValue{}, ValuesConfig{}).Load(testEpoch); !errors.Is(err, ErrClosed) {
+		t.Errorf("Load from a closed KV: %v", err)
+	}
+}
+
+// TestLoadKeepsBudgets starts with budgets smaller than what is there.
+func TestLoadKeepsBudgets(t *testing.T) {
+	kv := NewMemory()
+	first := NewValues(kv, anyValue{}, ValuesConfig{})
+	for i := range 1000 {
+		if err := first.Put(testEpoch, protocol.Record{Key: testKey(i), Value: []byte("v")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self := keyspace.KeyOf([]byte("self"))
+	second := NewValues(kv, anyValue{}, ValuesConfig{Self: self, MaxRecords: 10})
+	if err := second.Load(testEpoch); err != nil || second.Len() != 10 || kv.Len() != 10 {
+		t.Fatalf("%d loaded, %d in the KV: %v", second.Len(), kv.Len(), err)
+	}
+	for i := range 1000 {
+		k := keyspace.KeyOf(testKey(i))
+		if _, found, _ := second.Get(testEpoch, testKey(i)); !found && farFrom(&self, &k) < second.index.far[0].far {
+			t.Errorf("record %d is gone although farther ones stayed", i)
+		}
+	}
+}
+
+// FuzzStored: whatever parses is what appendStored writes.
+func FuzzStored(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(appendStored(nil, testEpoch, &protocol.Record{Key: []byte("/v/k"), Value: []byte("value"), Unknown: []byte{8, 1}}))
+	f.Add(append(binary.BigEndian.AppendUint64([]byte{storedVersion}, 1), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		rec, received, err := parseStored(b)
+		if err != nil {
+			return
+		}
+		again, receivedAgain, err := parseStored(appendStored(nil, received, &rec))
+		if err != nil || !receivedAgain.Equal(received) || string(again.Key) != string(rec.Key) ||
+			string(again.Value) != string(rec.Value) || string(again.Unknown) != string(rec.Unknown) {
+			t.Fatalf("%x reads as %+v, then as %+v: %v", b, rec, again, err)
+		}
+		if _, err := time.Parse(time.RFC3339Nano, string(own(&rec, received).TimeReceived)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
