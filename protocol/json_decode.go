@@ -137,10 +137,6 @@ func (r *jsonReader) addr() []byte {
 		return r.form()
 	}
 	text := r.str()
-	if len(text) > maxAddrText {
-		r.fail("an address of %d characters, at most %d", len(text), maxAddrText)
-		return nil
-	}
 	first := len(r.text)
 	room, err := parseAddrText(r.text, string(text))
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// The longest multihash that is written as text, and its text; base58 takes
-// time quadratic in its length.
+// The longest multihash in bytes and in characters that is written and read as
+// text; base58 takes time quadratic in its length.
 const (
 	maxMultihash     = 64
 	maxMultihashText = 2 * maxMultihash
@@ -68,16 +68,22 @@ func printable(v []byte) bool {
 	return true
 }
 
-// multihashText is the base58 of a multihash as peer ids are: a sha2-256, or
-// an identity that is not too long. Others have no text that would be read as
-// one.
+// multihashText is the base58 of a multihash as peer ids are, or "" for all
+// others, which have no text that would be read as a multihash.
 func multihashText(v []byte) string {
-	sha256 := len(v) == 34 && v[0] == 0x12 && v[1] == 32
-	identity := len(v) >= 2 && len(v) <= maxMultihash && v[0] == 0 && int(v[1]) == len(v)-2
-	if !sha256 && !identity {
+	if !isPeerID(v) {
 		return ""
 	}
 	return peer.ID(v).String()
+}
+
+// isPeerID reports whether v is a sha2-256 multihash, or an identity one that
+// is not too long.
+func isPeerID[T ~string | ~[]byte](v T) bool {
+	if len(v) < 2 || len(v) > maxMultihash || int(v[1]) != len(v)-2 {
+		return false
+	}
+	return v[0] == 0 || (v[0] == 0x12 && v[1] == 32)
 }
 
 const hexDigits = "0123456789abcdef"

@@ -61,11 +61,13 @@ func (c Connection) String() string {
 
 // Message is every request and every answer of the protocol.
 //
-// A decoded Message borrows: all its byte slices point into the frame it was
-// decoded from and live as long as that frame is left alone. What is kept
-// longer is copied (Record.Clone, Peer.Clone). Decoding into a Message used
-// before takes over the room of its slices, so that a server decodes without
-// allocating.
+// A decoded Message borrows: its byte slices point into the frame it was decoded
+// from, or into room of its own, and live until that frame is changed or the
+// Message is decoded into or Reset again. What is kept longer is copied
+// (Record.Clone, Peer.Clone). Decoding into a Message used before takes over the
+// room of its slices, so that a server decodes without allocating. The copy
+// that an assignment makes shares that room: only one of the two may be used
+// for decoding again (Echo makes a copy that does not).
 type Message struct {
 	Type Type
 	// Key is the record key, the peer id or the multihash the message is about.

@@ -17,23 +17,29 @@ type protobufCodec struct{}
 // Name is "protobuf".
 func (protobufCodec) Name() string { return "protobuf" }
 
+// The two wire types that known fields have.
+const (
+	wireVarint = 0
+	wireBytes  = 2
+)
+
 // Tags of the known fields: number << 3 | wire type (wire.md §3). All of them
 // fit in a byte.
 const (
-	tagType     = 1<<3 | 0
-	tagKey      = 2<<3 | 2
-	tagRecord   = 3<<3 | 2
-	tagCloser   = 8<<3 | 2
-	tagProvider = 9<<3 | 2
-	tagLevel    = 10<<3 | 0
+	tagType     = 1<<3 | wireVarint
+	tagKey      = 2<<3 | wireBytes
+	tagRecord   = 3<<3 | wireBytes
+	tagCloser   = 8<<3 | wireBytes
+	tagProvider = 9<<3 | wireBytes
+	tagLevel    = 10<<3 | wireVarint
 
-	tagRecordKey   = 1<<3 | 2
-	tagRecordValue = 2<<3 | 2
-	tagRecordTime  = 5<<3 | 2
+	tagRecordKey   = 1<<3 | wireBytes
+	tagRecordValue = 2<<3 | wireBytes
+	tagRecordTime  = 5<<3 | wireBytes
 
-	tagPeerID         = 1<<3 | 2
-	tagPeerAddr       = 2<<3 | 2
-	tagPeerConnection = 3<<3 | 0
+	tagPeerID         = 1<<3 | wireBytes
+	tagPeerAddr       = 2<<3 | wireBytes
+	tagPeerConnection = 3<<3 | wireVarint
 )
 
 // Append appends m in protobuf form: known fields in ascending order, defaults

@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"io"
+
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -25,7 +27,11 @@ func reason(code int) string {
 	case codeUTF8:
 		return "text is not UTF-8"
 	}
-	return protowire.ParseError(code).Error()
+	err := protowire.ParseError(code)
+	if err == io.ErrUnexpectedEOF { // which is no end of a stream here
+		return "cut short"
+	}
+	return err.Error()
 }
 
 // consumeTag reads a tag, field number << 3 | wire type, and its length in b,

@@ -2,6 +2,9 @@ package protocol
 
 import (
 	"bytes"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -12,49 +15,88 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// schema is wire.md §3 in the terms of Google's protobuf library, against
-// which the codec is checked.
+// schema is kad.proto in the terms of Google's protobuf library, against which
+// the codec is checked.
 var schema = func() protoreflect.MessageDescriptor {
-	enum := func(name string, values ...string) *descriptorpb.EnumDescriptorProto {
-		e := &descriptorpb.EnumDescriptorProto{Name: proto.String(name)}
-		for i, v := range values {
-			e.Value = append(e.Value, &descriptorpb.EnumValueDescriptorProto{Name: proto.String(v), Number: proto.Int32(int32(i))})
-		}
-		return e
+	text, err := os.ReadFile("kad.proto")
+	if err != nil {
+		panic("BUG: schema: " + err.Error())
 	}
-	field := func(number int32, label, typ, name string) *descriptorpb.FieldDescriptorProto {
-		f := &descriptorpb.FieldDescriptorProto{
-			Name: proto.String(name), Number: proto.Int32(number),
-			Label: descriptorpb.FieldDescriptorProto_Label(descriptorpb.FieldDescriptorProto_Label_value["LABEL_"+label]).Enum(),
-		}
-		if n, ok := descriptorpb.FieldDescriptorProto_Type_value["TYPE_"+strings.ToUpper(typ)]; ok {
-			f.Type = descriptorpb.FieldDescriptorProto_Type(n).Enum()
-		} else {
-			f.TypeName = proto.String(".kad." + typ)
-		}
-		return f
-	}
-	message := func(name string, fields ...*descriptorpb.FieldDescriptorProto) *descriptorpb.DescriptorProto {
-		return &descriptorpb.DescriptorProto{Name: proto.String(name), Field: fields}
-	}
-	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("kad.proto"), Package: proto.String("kad"), Syntax: proto.String("proto3"),
-		EnumType: []*descriptorpb.EnumDescriptorProto{enum("Type", typeNames[:]...), enum("Connection", connectionNames[:]...)},
-		MessageType: []*descriptorpb.DescriptorProto{
-			message("Message", field(1, "OPTIONAL", "Type", "type"), field(2, "OPTIONAL", "bytes", "key"),
-				field(3, "OPTIONAL", "Record", "record"), field(8, "REPEATED", "Peer", "closerPeers"),
-				field(9, "REPEATED", "Peer", "providerPeers"), field(10, "OPTIONAL", "int32", "clusterLevelRaw")),
-			message("Record", field(1, "OPTIONAL", "bytes", "key"), field(2, "OPTIONAL", "bytes", "value"),
-				field(5, "OPTIONAL", "string", "timeReceived")),
-			message("Peer", field(1, "OPTIONAL", "bytes", "id"), field(2, "REPEATED", "bytes", "addrs"),
-				field(3, "OPTIONAL", "Connection", "connection")),
-		},
-	}, nil)
+	file, err := protodesc.NewFile(parseSchema(string(text)), nil)
 	if err != nil {
 		panic("BUG: schema: " + err.Error())
 	}
 	return file.Messages().ByName("Message")
 }()
+
+var schemaLine = regexp.MustCompile(`^\s*(?:(message|enum) (\w+) \{|(?:(repeated )?(\w+) )?(\w+) = (\d+);|reserved .*;|\}|syntax .*|package .*|)\s*(?://.*)?$`)
+
+// parseSchema reads as much of the protobuf language as kad.proto needs.
+func parseSchema(text string) *descriptorpb.FileDescriptorProto {
+	file := &descriptorpb.FileDescriptorProto{Name: proto.String("kad.proto"), Package: proto.String("kad"), Syntax: proto.String("proto3")}
+	for _, line := range strings.Split(text, "\n") {
+		f := schemaLine.FindStringSubmatch(line)
+		if f == nil {
+			panic("BUG: kad.proto: cannot read " + line)
+		}
+		number, _ := strconv.Atoi(f[6])
+		switch {
+		case f[1] == "message":
+			file.MessageType = append(file.MessageType, &descriptorpb.DescriptorProto{Name: proto.String(f[2])})
+		case f[1] == "enum":
+			file.EnumType = append(file.EnumType, &descriptorpb.EnumDescriptorProto{Name: proto.String(f[2])})
+		case f[4] != "":
+			m := file.MessageType[len(file.MessageType)-1]
+			m.Field = append(m.Field, schemaField(f[3] != "", f[4], f[5], int32(number)))
+		case f[5] != "" && f[5] != "syntax":
+			e := file.EnumType[len(file.EnumType)-1]
+			e.Value = append(e.Value, &descriptorpb.EnumValueDescriptorProto{Name: proto.String(f[5]), Number: proto.Int32(int32(number))})
+		}
+	}
+	return file
+}
+
+func schemaField(repeated bool, typ, name string, number int32) *descriptorpb.FieldDescriptorProto {
+	f := &descriptorpb.FieldDescriptorProto{
+		Name: proto.String(name), Number: proto.Int32(number), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+	}
+	if repeated {
+		f.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
+	}
+	if n, ok := descriptorpb.FieldDescriptorProto_Type_value["TYPE_"+strings.ToUpper(typ)]; ok {
+		f.Type = descriptorpb.FieldDescriptorProto_Type(n).Enum()
+	} else {
+		f.TypeName = proto.String(".kad." + typ)
+	}
+	return f
+}
+
+// The document says what the codec does.
+func TestSchema(t *testing.T) {
+	enums := schema.ParentFile().Enums()
+	for name, want := range map[protoreflect.Name][]string{"Type": typeNames[:], "Connection": connectionNames[:]} {
+		values := enums.ByName(name).Values()
+		if values.Len() != len(want) {
+			t.Fatalf("%s has %d values, want %d", name, values.Len(), len(want))
+		}
+		for i := range want {
+			if v := values.ByNumber(protoreflect.EnumNumber(i)); v == nil || string(v.Name()) != want[i] {
+				t.Errorf("%s %d is %v, want %s", name, i, v, want[i])
+			}
+		}
+	}
+	for name, want := range map[protoreflect.Name][]uint32{"Message": messageTags[:], "Record": recordTags[:], "Peer": peerTags[:]} {
+		fields := schema.ParentFile().Messages().ByName(name).Fields()
+		if fields.Len() != len(want) {
+			t.Fatalf("%s has %d fields, want %d", name, fields.Len(), len(want))
+		}
+		for _, tag := range want {
+			if fields.ByNumber(protoreflect.FieldNumber(tag>>3)) == nil {
+				t.Errorf("%s has no field %d", name, tag>>3)
+			}
+		}
+	}
+}
 
 // referenceMessage says in our terms what the reference has decoded.
 func referenceMessage(d protoreflect.Message) *Message {
