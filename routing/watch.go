@@ -37,12 +37,11 @@ func (d *DHT) watcher() host.Watcher {
 	}
 }
 
-// offer gives the node a connected peer that speaks our protocol.
+// offer gives the node a connected peer that speaks our protocol. One without
+// a known address is a member like others (wire.md §6): it can be asked while it
+// is connected, and answers to FIND_NODE leave it out.
 func (d *DHT) offer(p peer.ID) {
 	c := d.book.contact(p)
-	if !c.HasAddrs() {
-		return // nobody could be told where it is
-	}
 	_ = d.loop.post(func(now time.Time) { d.loop.node.PeerSeen(now, c) })
 }
 
