@@ -87,6 +87,9 @@ type stream struct{ *host.Stream }
 // ReadFrame implements rpc.Stream.
 func (s stream) ReadFrame() ([]byte, error) {
 	b, err := s.Stream.ReadFrame()
+	if errors.Is(err, host.ErrFrameTooLarge) || errors.Is(err, host.ErrFramePrefix) {
+		return nil, fmt.Errorf("%w: %w", protocol.ErrMalformed, err)
+	}
 	return b, sentinel(err)
 }
 
