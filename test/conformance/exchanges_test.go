@@ -65,7 +65,7 @@ func sortedKeys[V any](m map[string]V) []string {
 // replaySetup replays the exchanges of one set-up on one instance of it, which
 // comes alive when the first of them runs.
 func replaySetup(t *testing.T, all setups, exchanges []exchange, name, transport string) {
-	alive := sync.OnceValues(func() (*world, error) { return newWorld(t, all, name, transport) })
+	alive := sync.OnceValues(func() (*world, error) { return newWorld(t, all.Servers[name], all.Identities, transport) })
 	for i := range exchanges {
 		e := &exchanges[i]
 		if e.Server != name {

@@ -2,23 +2,121 @@ package conformance
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
 
+	"github.com/ipfs/boxo/ipns"
+	"github.com/ipfs/go-cid"
+	recordrules "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/kdht/kdht/routing"
+	"github.com/kdht/kdht/store"
 )
 
-// server is the peer under test. What follows is all that this package asks
-// of kdht besides its bytes.
+// server is the peer under test.
 type server struct {
-	host  host.Host
-	close func() error
+	host host.Host
+	dht  *routing.DHT
 }
 
-// startServer lets kdht serve on h as the set-up says.
+// startServer lets kdht serve on h as the set-up says; all else is as a user
+// gets it, the rate limits too.
 func startServer(h host.Host, s setup) (*server, error) {
-	return nil, errors.New("no server yet")
+	filter, ok := addressFilters[s.AddressFilter]
+	if !ok || s.K != 20 {
+		return nil, fmt.Errorf("no server with k %d that %s", s.K, s.AddressFilter)
+	}
+	rules, err := validators(s.Validators)
+	if err != nil {
+		return nil, err
+	}
+	cfg := routing.Config{
+		Protocol:         protocol.ID(s.Protocol),
+		Validator:        rules,
+		DisableValues:    !s.Values,
+		DisableProviders: !s.Providers,
+		Filters:          routing.Filters{Addresses: filter},
+	}
+	switch {
+	case s.ClientMode:
+		cfg.Mode = routing.ModeClient
+	case s.auto:
+		cfg.Mode = routing.ModeAuto
+	}
+	dht, err := routing.New(h, cfg)
+	return &server{host: h, dht: dht}, err
 }
 
-// prepare waits until the members are in the routing table and stores what the
-// set-up says the server itself has put and provides.
-func (s *server) prepare(ctx context.Context, w *world) error { return nil }
+func (s *server) close() error { return s.dht.Close() }
+
+// addressFilters are what a set-up's address filter may be.
+var addressFilters = map[string]func([]multiaddr.Multiaddr) []multiaddr.Multiaddr{
+	keepsEvery: nil,
+	dropsEvery: func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return nil },
+	keepsLoopback: func(a []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+		return multiaddr.FilterAddrs(a, manet.IsIPLoopback)
+	},
+}
+
+// validators are those a set-up names.
+func validators(names map[string]string) (recordrules.Validator, error) {
+	known := store.Namespaces{"pk": recordrules.PublicKeyValidator{}, "ipns": ipns.Validator{}, "v": numbered{}}
+	rules := store.Namespaces{}
+	for name := range names {
+		if known[name] == nil {
+			return nil, fmt.Errorf("no validator %q", name)
+		}
+		rules[name] = known[name]
+	}
+	return rules, nil
+}
+
+// prepare waits until the members are in the routing table and lets the server
+// put and provide what the set-up says it has.
+func (s *server) prepare(ctx context.Context, w *world) error {
+	err := w.until(ctx, fmt.Sprintf("%d members are in the routing table", len(w.setup.Table)), func() bool {
+		n := 0
+		for _, b := range s.dht.Buckets() {
+			n += len(b.Peers)
+		}
+		return n == len(w.setup.Table)
+	})
+	for _, v := range w.setup.OwnValues {
+		err = errors.Join(err, s.put(ctx, v))
+	}
+	for _, key := range w.setup.OwnProvides {
+		err = errors.Join(err, s.provide(ctx, key))
+	}
+	return err
+}
+
+// put stores a value of the server's own. Where nobody else is there to store
+// it, the server says so and keeps it.
+func (s *server) put(ctx context.Context, v ownValue) error {
+	key, err1 := hex.DecodeString(v.KeyHex)
+	value, err2 := hex.DecodeString(v.ValueHex)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if err := s.dht.PutValue(ctx, string(key), value); err != nil && !errors.Is(err, routing.ErrNoPeers) {
+		return err
+	}
+	return nil
+}
+
+// provide makes the server a provider, with the same exception.
+func (s *server) provide(ctx context.Context, keyHex string) error {
+	key, err := hex.DecodeString(keyHex)
+	if err != nil {
+		return err
+	}
+	if err := s.dht.Provide(ctx, cid.NewCidV1(cid.Raw, key), true); err != nil && !errors.Is(err, routing.ErrNoPeers) {
+		return err
+	}
+	return nil
+}

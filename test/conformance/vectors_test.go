@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"github.com/multiformats/go-multiaddr"
 )
 
 // exchange is one entry of exchanges.json (its README names every field).
@@ -89,6 +92,8 @@ type shapePeer struct {
 	Addrs      []string
 	AddrsCount int
 	Connection string
+
+	announced []string // by a deviation: 1 to AddrsCount of these, in place of AddrsCount of any
 }
 
 // setups is setups.json.
@@ -114,7 +119,16 @@ type setup struct {
 	Validators    map[string]string
 	OwnValues     []ownValue
 	OwnProvides   []string
+
+	auto bool // the mode follows reachability; for this package's own set-ups
 }
+
+// What a set-up's address filter does.
+const (
+	keepsEvery    = "keeps every address"
+	dropsEvery    = "drops every address"
+	keepsLoopback = "keeps loopback addresses" // this package's own
+)
 
 // ownValue is a record that a server has put itself.
 type ownValue struct{ KeyHex, ValueHex string }
@@ -125,6 +139,13 @@ type identity struct {
 	SeedHex string `json:"ed25519SeedHex"`
 	ID      string
 	IDHex   string
+
+	also []multiaddr.Multiaddr // announced besides the live address, by this package's own set-ups
+}
+
+// announce is what the identity's host says of its addresses.
+func (id identity) announce(live []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	return append(slices.Clone(live), id.also...)
 }
 
 func (f *frame) UnmarshalJSON(b []byte) error {

@@ -31,7 +31,6 @@ var listenAddr = map[string]string{"tcp": "/ip4/127.0.0.1/tcp/0", "quic": "/ip4/
 // the peers around it, each a libp2p host of its own on loopback.
 type world struct {
 	setup     setup
-	name      string // of the set-up
 	transport string
 	ids       map[string]identity
 	server    *server
@@ -78,11 +77,7 @@ func newHost(transport string, key crypto.PrivKey, listen bool, more ...libp2p.O
 
 // key is the identity's private key; its id must be the recorded one.
 func (id identity) key() (crypto.PrivKey, error) {
-	seed, err := hex.DecodeString(id.SeedHex)
-	if err != nil || len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("identity %s: bad seed", id.ID)
-	}
-	key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(seed))
+	key, err := id.unchecked()
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +88,19 @@ func (id identity) key() (crypto.PrivKey, error) {
 	return key, err
 }
 
+func (id identity) unchecked() (crypto.PrivKey, error) {
+	seed, err := hex.DecodeString(id.SeedHex)
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("identity %s: bad seed", id.ID)
+	}
+	return crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(seed))
+}
+
 // newWorld brings the set-up to life; it ends when t does. It is called from a
 // subtest of t, so it returns what t must not fail with.
-func newWorld(t testing.TB, all setups, name, transport string) (*world, error) {
+func newWorld(t testing.TB, s setup, ids map[string]identity, transport string) (*world, error) {
 	w := &world{
-		setup: all.Servers[name], name: name, transport: transport, ids: all.Identities,
+		setup: s, transport: transport, ids: ids,
 		busy: make(chan struct{}, 16), actors: map[string]*actor{}, recorded: map[string]string{},
 	}
 	key, err := w.ids[w.setup.Identity].key()
@@ -189,7 +192,7 @@ func (w *world) host(name string) (host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHost(w.transport, key, len(id.Addrs) > 0)
+	h, err := newHost(w.transport, key, len(id.Addrs) > 0, libp2p.AddrsFactory(id.announce))
 	if err != nil {
 		return nil, fmt.Errorf("host of %s: %w", name, err)
 	}

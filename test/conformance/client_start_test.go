@@ -1,0 +1,54 @@
+package conformance
+
+import (
+	"context"
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	ours "github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/routing"
+)
+
+// clientPeer is the client under test: a kdht peer in client mode that takes
+// nobody into its routing table, so that all requests it makes are the script's.
+type clientPeer struct {
+	host host.Host
+	dht  *routing.DHT
+}
+
+// newClient makes a client that is connected to the server.
+func newClient(t *testing.T, transport string, server host.Host) clientPeer {
+	t.Helper()
+	h, err := newHost(transport, freshKey(t), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	dht, err := routing.New(h, routing.Config{
+		Protocol: clientProtocol,
+		Mode:     routing.ModeClient,
+		Filters:  routing.Filters{Table: func(peer.AddrInfo) bool { return false }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := dht.Close(); err != nil {
+			t.Errorf("close the client: %v", err)
+		}
+	})
+	if err := h.Connect(t.Context(), *host.InfoFromHost(server)); err != nil {
+		t.Fatal(err)
+	}
+	return clientPeer{host: h, dht: dht}
+}
+
+// ask makes one request.
+func (c clientPeer) ask(ctx context.Context, to peer.ID, req *ours.Message) (*ours.Message, error) {
+	if req.Type == ours.AddProvider {
+		req.ProviderPeers = []ours.Peer{{ID: []byte(c.host.ID()), Addrs: addrBytes(c.host.Addrs())}}
+	}
+	return c.dht.Ask(ctx, to, req)
+}
