@@ -1,0 +1,95 @@
+package live
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Join waits until the node knows another one, or until it is clear that none of
+// its bootstrap peers is of use. The first node of a network has joined at once.
+func (n *Node) Join(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ready := make(chan error, 1)
+	go func() { ready <- n.dht.WaitReady(ctx) }()
+	hopeless := make(chan error, 1)
+	if len(n.cfg.Bootstrap) > 0 {
+		go func() {
+			if err := n.tryAll(ctx); err != nil {
+				hopeless <- err
+			}
+		}()
+	}
+	select {
+	case err := <-ready:
+		return n.joinError(ctx, err)
+	case err := <-hopeless:
+		cancel()
+		if <-ready == nil { // it was found in another way meanwhile
+			return nil
+		}
+		return err
+	}
+}
+
+// joinError says why nobody was found in time.
+func (n *Node) joinError(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case context.Cause(ctx) == context.Canceled:
+		return control.AsError(context.Canceled)
+	}
+	text := strings.TrimSuffix(brief(err), " ("+context.DeadlineExceeded.Error()+")")
+	return control.Errorf(control.NoPeers, "%s", text)
+}
+
+// tryAll connects to every bootstrap peer once. It returns nil as soon as one of
+// them turns out to be of the network.
+func (n *Node) tryAll(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(n.cfg.Bootstrap))
+	var attempts sync.WaitGroup
+	for i, p := range n.cfg.Bootstrap {
+		attempts.Go(func() {
+			if errs[i] = n.try(ctx, p); errs[i] == nil {
+				cancel()
+			}
+		})
+	}
+	attempts.Wait()
+	if i := slices.Index(errs, nil); i >= 0 {
+		return nil
+	}
+	return errs[0]
+}
+
+// try connects to a bootstrap peer and looks whether it serves our network.
+func (n *Node) try(ctx context.Context, p peer.AddrInfo) error {
+	if p.ID == n.host.ID() {
+		return control.Errorf(control.Usage, "the bootstrap address is this node's own: give another node's")
+	}
+	addr := ""
+	if full := FullAddrs(p); len(full) > 0 {
+		addr = full[0]
+	}
+	if err := n.host.Connect(ctx, p); err != nil {
+		return control.Errorf(control.NoPeers, "cannot reach %s: %s; does that node run, and is the address still right?", addr, brief(err))
+	}
+	protocols, err := n.host.Peerstore().GetProtocols(p.ID)
+	if err != nil || slices.Contains(protocols, n.protocol) {
+		return nil
+	}
+	for _, id := range protocols {
+		if prefix, ok := strings.CutSuffix(string(id), "/kad/1.0.0"); ok {
+			return control.Errorf(control.NoPeers, "%s is of another network, %s, not %s: give --protocol-prefix %s", addr, id, n.protocol, prefix)
+		}
+	}
+	return control.Errorf(control.NoPeers, "%s does not serve %s: is it a client, or of another network?", addr, n.protocol)
+}

@@ -1,0 +1,171 @@
+// Package live runs a node: a libp2p host and the DHT on it, as the program's
+// commands want them. The same Node serves `kdht run`, the overlay of `kdht dev`
+// and, for a moment, each command that is given --bootstrap.
+//
+//	n, err := live.Start(live.Config{Listen: build.Listen(0)})
+//	err = n.Join(ctx)
+//	stored, err := n.Put(ctx, control.PutRequest{Key: key, Value: value}, nil)
+//
+// The invariant: every error that comes out of here is a *control.Error, one line
+// that says what to do next, with no library's name in it.
+package live
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/kdht/kdht/host/build"
+	"github.com/kdht/kdht/routing"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// Config says what node to run. The zero value is a client that nobody can reach.
+type Config struct {
+	// Key is the identity (nil: a new one). Signer signs /mut values (nil: Key).
+	Key, Signer crypto.PrivKey
+	// Listen are the addresses to listen on; without any the node cannot be reached.
+	// Fallback, if not nil, are those taken when one of Listen is in use.
+	Listen, Fallback []string
+	// Bootstrap are the peers to join through.
+	Bootstrap []peer.AddrInfo
+	// Prefix names the network: its protocol is <Prefix>/kad/1.0.0.
+	Prefix string
+	Mode   routing.Mode
+	// MDNS finds peers of the same network on the local one.
+	MDNS bool
+	// BucketSize is k (0: 20).
+	BucketSize int
+}
+
+// Protocols returns the protocol ids of the network that a prefix names.
+func Protocols(prefix string) (main, json protocol.ID) {
+	return protocol.ID(prefix + "/kad/1.0.0"), protocol.ID(prefix + "/kad/json/1.0.0")
+}
+
+// Node is a running node. Close ends it.
+type Node struct {
+	cfg      Config
+	protocol protocol.ID
+	host     host.Host
+	dht      *routing.DHT
+	closers  []func() error // last first
+	started  time.Time
+}
+
+var _ control.Node = (*Node)(nil)
+
+// Start starts a node. It is a member of its network as soon as it knows another
+// one, which Join waits for.
+func Start(cfg Config) (*Node, error) {
+	if cfg.Signer == nil {
+		cfg.Signer = cfg.Key
+	}
+	main, json := Protocols(cfg.Prefix)
+	n := &Node{cfg: cfg, protocol: main, started: time.Now()}
+	if err := n.start(json); err != nil {
+		_ = n.Close()
+		return nil, classify(err)
+	}
+	return n, nil
+}
+
+func (n *Node) start(json protocol.ID) error {
+	h, err := n.listen(n.cfg.Listen, json)
+	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.Fallback != nil {
+		h, err = n.listen(n.cfg.Fallback, json)
+	}
+	if err != nil {
+		return err
+	}
+	n.host = h
+	n.closers = append(n.closers, h.Close)
+	n.dht, err = routing.New(h, routing.Config{
+		Protocol: n.protocol, JSONProtocol: json, Mode: n.cfg.Mode, BootstrapPeers: n.cfg.Bootstrap, K: n.cfg.BucketSize,
+	})
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.dht.Close)
+	if n.cfg.MDNS {
+		discovery, err := build.Discover(h, mdnsService(n.cfg.Prefix))
+		if err != nil {
+			return err
+		}
+		n.closers = append(n.closers, discovery.Close)
+	}
+	return nil
+}
+
+func (n *Node) listen(addrs []string, json protocol.ID) (host.Host, error) {
+	if addrs == nil {
+		addrs = []string{} // nil would mean all interfaces
+	}
+	return build.New(build.Config{PrivKey: n.cfg.Key, Listen: addrs, Protocols: []protocol.ID{n.protocol, json}, UserAgent: userAgent})
+}
+
+// mdnsService is the name under which the nodes of one network find each other.
+func mdnsService(prefix string) string {
+	sum := sha256.Sum256([]byte(prefix))
+	return "_kdht-" + hex.EncodeToString(sum[:4]) + "._udp"
+}
+
+// userAgent is what the program calls itself to other peers.
+const userAgent = "kdht"
+
+// Close ends the node.
+func (n *Node) Close() error {
+	var errs []error
+	for len(n.closers) > 0 {
+		last := len(n.closers) - 1
+		errs = append(errs, n.closers[last]())
+		n.closers = n.closers[:last]
+	}
+	return errors.Join(errs...)
+}
+
+// ID returns the node's id.
+func (n *Node) ID() peer.ID { return n.host.ID() }
+
+// Info returns how others reach the node.
+func (n *Node) Info() peer.AddrInfo {
+	return peer.AddrInfo{ID: n.host.ID(), Addrs: n.host.Addrs()}
+}
+
+// FullAddrs returns addresses of a peer that end in its id.
+func FullAddrs(p peer.AddrInfo) []string {
+	full, err := peer.AddrInfoToP2pAddrs(&p)
+	if err != nil {
+		return nil
+	}
+	return texts(full)
+}
+
+func texts(addrs []multiaddr.Multiaddr) []string {
+	out := make([]string, len(addrs))
+	for i, a := range addrs {
+		out[i] = a.String()
+	}
+	return out
+}
+
+func asPeer(p peer.AddrInfo) control.Peer {
+	return control.Peer{ID: p.ID.String(), Addrs: texts(p.Addrs)}
+}
+
+// Peers returns how many peers are in the routing table.
+func (n *Node) Peers() int { return n.dht.Stats().Table }
+
+// Refresh looks about in all parts of the keyspace.
+func (n *Node) Refresh(ctx context.Context) error { return classify(n.dht.Refresh(ctx)) }
+
+// WaitReady waits until the node knows another one, however long it takes.
+func (n *Node) WaitReady(ctx context.Context) error { return classify(n.dht.WaitReady(ctx)) }

@@ -1,0 +1,86 @@
+package live
+
+import (
+	"context"
+	"time"
+
+	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/kdht/kdht/routing"
+	core "github.com/libp2p/go-libp2p/core/routing"
+)
+
+// observed runs op, tells w each hop of its lookup, and returns its report.
+func observed(ctx context.Context, w control.Watch, op func(context.Context) error) (control.Report, error) {
+	var report routing.Report
+	ctx = routing.WithReport(ctx, &report)
+	if w == nil {
+		err := op(ctx)
+		return asReport(report), err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ctx, events := core.RegisterForQueryEvents(ctx)
+	start, done := time.Now(), make(chan struct{})
+	go func() {
+		defer close(done)
+		for e := range events {
+			if h := hop(e); h != nil {
+				h.Millis = control.Millis(time.Since(start))
+				w(control.Event{Hop: h})
+			}
+		}
+	}()
+	err := op(ctx)
+	cancel()
+	<-done
+	return asReport(report), err
+}
+
+func hop(e *core.QueryEvent) *control.Hop {
+	h := &control.Hop{Peer: e.ID.String()}
+	switch e.Type {
+	case core.SendingQuery:
+		h.Step = "asking"
+	case core.PeerResponse:
+		h.Step = "answered"
+		for _, p := range e.Responses {
+			h.Closer = append(h.Closer, p.ID.String())
+		}
+	case core.QueryError:
+		h.Step, h.Cause = "failed", oneLine(e.Extra)
+	case core.Value:
+		h.Step = "value"
+	case core.Provider:
+		h.Step = "provider"
+	default:
+		return nil
+	}
+	return h
+}
+
+func asReport(r routing.Report) control.Report {
+	out := control.Report{
+		Asked: r.Asked, Answered: r.Answered, Hops: r.Hops, Millis: control.Millis(r.Duration),
+		Failed: map[string]int{}, Holders: []string{},
+	}
+	for _, p := range r.Holders {
+		out.Holders = append(out.Holders, p.String())
+	}
+	f := r.Failed
+	for cause, n := range map[string]int{
+		"unreachable": f.Unreachable, "refused": f.Refused, "timeout": f.Timeout,
+		"malformed": f.Malformed, "unsupported": f.Unsupported, "local": f.Local,
+	} {
+		if n > 0 {
+			out.Failed[cause] = n
+		}
+	}
+	return out
+}
+
+// failure returns err as what people see of it, with the report.
+func failure(err error, r control.Report) error {
+	e := *control.AsError(classify(err))
+	e.Report = &r
+	return &e
+}

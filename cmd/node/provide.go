@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/ipfs/go-cid"
+	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/kdht/kdht/cmd/node/internal/input"
+	"github.com/spf13/cobra"
+)
+
+const provideLong = `Announce that this node has some content, now and every 22 hours while it runs.
+
+The content is named by a CID, or is a file whose CID is computed: version 1, raw,
+SHA-256 of its bytes. The file stays where it is: others learn who has it and ask
+that peer for it in their own way. The CID is printed.`
+
+func (a *app) provide() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "provide CID | FILE | -",
+		Short:   "Announce content, print its CID",
+		Long:    provideLong,
+		Example: "  kdht provide README.md\n  kdht provide bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku",
+		GroupID: groupUse,
+		Args:    args(1, 1, "one CID or FILE, or - for standard input"),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := input.Content(args[0], a.stdin)
+		if err != nil {
+			return err
+		}
+		return a.operate(cmd, func(ctx context.Context, n control.Node, w control.Watch) error {
+			p, err := n.Provide(ctx, control.ProvideRequest{CID: c.String()}, w)
+			if err != nil {
+				return err
+			}
+			return a.provided(c, p)
+		})
+	}
+	return a.anyNode(cmd)
+}
+
+// provided writes the outcome.
+func (a *app) provided(c cid.Cid, p *control.Provided) error {
+	a.note("announced to %s", count(len(p.Report.Holders), "peer"))
+	a.report(p.Report)
+	if len(a.session.bootstrap) > 0 {
+		a.note("this client ends now, so nobody can fetch the content from it: a node that runs (`kdht run`) can be found and asked")
+	}
+	return a.result(struct {
+		CID    string         `json:"cid"`
+		Report control.Report `json:"report"`
+	}{c.String(), p.Report}, func(w io.Writer) { fmt.Fprintln(w, c) })
+}

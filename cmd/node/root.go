@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const rootLong = `kdht runs nodes of a Kademlia overlay and talks to them.
+
+  kdht dev                     an overlay of 20 nodes on this machine, to look at
+  kdht run                     a node; prints the line to paste for the next one
+  kdht put FILE                store a small value, prints its key
+  kdht get KEY                 find it again, from any node
+
+put, get and the other operations use the node that runs here, through its
+control socket, or with --bootstrap MULTIADDR a client that lives as long as the
+command.
+
+What was asked for goes to standard output, everything else to standard error.
+Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 not found, 4 no peers, 5 timeout,
+130 interrupted.`
+
+// root returns the program's commands.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "kdht",
+		Short:         "Run nodes of a Kademlia overlay, and talk to them",
+		Long:          rootLong,
+		Args:          noSuchCommand,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.environment(cmd.Flags()); err != nil {
+				return err
+			}
+			return setLogging(a.logLevel)
+		},
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	flags := root.PersistentFlags()
+	flags.BoolVar(&a.json, "json", false, "write results as JSON, one object a line")
+	flags.StringVar(&a.logLevel, "log-level", "error", "what to log to standard error: debug, info, warn or error")
+	fromEnv(flags, "log-level", "KDHT_LOG")
+	root.AddGroup(&cobra.Group{ID: groupNodes, Title: "Nodes:"}, &cobra.Group{ID: groupUse, Title: "Using the overlay:"}, &cobra.Group{ID: groupLook, Title: "Looking at a node:"})
+	root.AddCommand(a.run(), a.dev(), a.put(), a.get(), a.provide(), a.findProviders(), a.findPeer(), a.closest(), a.ping(), a.table(), a.status(), a.id())
+	return root
+}
+
+const (
+	groupNodes = "nodes"
+	groupUse   = "use"
+	groupLook  = "look"
+)
+
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf(", did you mean %s?", strings.Join(near, " or "))
+	}
+	return control.Errorf(control.Usage, "there is no command %.40q%s (see `kdht --help`)", args[0], hint)
+}
+
+// args makes an argument check that says what the command wants.
+func args(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if len(given) >= least && (most < 0 || len(given) <= most) {
+			return nil
+		}
+		return control.Errorf(control.Usage, "%s takes %s, not %d arguments (see `kdht %s --help`)", cmd.Name(), what, len(given), cmd.Name())
+	}
+}
+
+const envAnnotation = "env"
+
+// fromEnv lets an environment variable stand for a flag that is not given.
+func fromEnv(flags *pflag.FlagSet, name, variable string) {
+	f := flags.Lookup(name)
+	f.Usage += " ($" + variable + ")"
+	f.Annotations = map[string][]string{envAnnotation: {variable}}
+}
+
+// environment sets the flags that are not given from their variables.
+func (a *app) environment(flags *pflag.FlagSet) error {
+	var failed error
+	flags.VisitAll(func(f *pflag.Flag) {
+		variable := slices.Concat(f.Annotations[envAnnotation], []string{""})[0]
+		if variable == "" || f.Changed || failed != nil {
+			return
+		}
+		value := a.getenv(variable)
+		if value == "" {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			failed = control.Errorf(control.Usage, "$%s: %v", variable, err)
+		}
+	})
+	return failed
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/kdht/kdht/cmd/node/internal/config"
+	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/kdht/kdht/cmd/node/internal/input"
+	"github.com/kdht/kdht/cmd/node/internal/live"
+	"github.com/kdht/kdht/host/build"
+	"github.com/kdht/kdht/routing"
+	"github.com/spf13/cobra"
+)
+
+// defaultPort spells KDHT on a telephone; it is not registered for anything.
+const defaultPort = 5348
+
+// closeTimeout is how long a node may take to end.
+const closeTimeout = 5 * time.Second
+
+const runLong = `Run a node until Ctrl-C, and print how to reach it.
+
+The first node of a network needs nothing; others are given the address of any
+node that is in it. Each keeps its key, and so its id, in the state directory;
+a second one on the same machine takes the name node-2, and so on, unless it is
+given a --name or a --key.`
+
+// runFlags are run's own.
+type runFlags struct {
+	listen    []string
+	key, mode string
+	mdns      bool
+}
+
+func (a *app) run() *cobra.Command {
+	f := &runFlags{}
+	cmd := &cobra.Command{
+		Use:     "run",
+		Short:   "Run a node until Ctrl-C",
+		Long:    runLong,
+		Example: "  kdht run\n  kdht run --bootstrap /ip4/192.0.2.7/tcp/5348/p2p/12D3KooW…\n  kdht run --listen /ip4/0.0.0.0/tcp/4001 --protocol-prefix /myapp --mdns",
+		GroupID: groupNodes,
+		Args:    args(0, 0, "no arguments"),
+	}
+	flags, s := cmd.Flags(), &a.session
+	flags.StringArrayVar(&f.listen, "listen", nil, fmt.Sprintf("`multiaddr` to listen on (repeatable; default: TCP and QUIC on port %d, or a free one)", defaultPort))
+	flags.StringArrayVar(&s.bootstrap, "bootstrap", nil, "`multiaddr` of a node to join through (repeatable)")
+	flags.StringVar(&f.key, "key", "", "key `FILE`, made if it does not exist")
+	flags.StringVar(&f.mode, "mode", "server", "server, client, auto or auto-server: whether it serves others")
+	flags.BoolVar(&f.mdns, "mdns", false, "find nodes of the same network on the local one")
+	flags.StringVar(&s.control, "control", "", "control socket to make")
+	flags.StringVar(&s.name, "name", "", "name of the node: of its key and control socket")
+	a.prefixFlag(cmd)
+	fromEnv(flags, "key", "KDHT_KEY")
+	fromEnv(flags, "control", "KDHT_CONTROL")
+	fromEnv(flags, "name", "KDHT_NAME")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runNode(cmd.Context(), f) }
+	return cmd
+}
+
+// runNode is run.
+func (a *app) runNode(ctx context.Context, f *runFlags) error {
+	cfg, err := a.nodeConfig(f)
+	if err != nil {
+		return err
+	}
+	place, err := a.claim(f.key)
+	if err != nil {
+		return err
+	}
+	defer place.Release()
+	cfg.Key = place.Key
+	l, err := control.Listen(place.socket)
+	if err != nil {
+		return err
+	}
+	n, err := live.Start(cfg)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	server := control.Serve(l, n)
+	defer a.end(server, n)
+	if err := a.announce(n, place); err != nil {
+		return err
+	}
+	joining, stop := context.WithCancel(ctx)
+	joined := make(chan struct{})
+	go func() {
+		defer close(joined)
+		a.join(joining, n)
+	}()
+	<-ctx.Done()
+	stop()
+	<-joined
+	return stopped(ctx)
+}
+
+// nodeConfig reads the flags.
+func (a *app) nodeConfig(f *runFlags) (cfg live.Config, err error) {
+	if err := a.checkPrefix(); err != nil {
+		return cfg, err
+	}
+	cfg = live.Config{Listen: f.listen, Prefix: a.session.prefix, MDNS: f.mdns}
+	if cfg.Mode, err = mode(f.mode); err != nil {
+		return cfg, err
+	}
+	if err := input.Listen(f.listen); err != nil {
+		return cfg, err
+	}
+	if len(f.listen) == 0 {
+		cfg.Listen, cfg.Fallback = available(build.Listen(defaultPort)), available(build.Listen(0))
+	}
+	cfg.Bootstrap, err = input.Bootstrap(a.session.bootstrap)
+	return cfg, err
+}
+
+func mode(text string) (routing.Mode, error) {
+	for m := routing.ModeServer; m <= routing.ModeAutoServer; m++ {
+		if m.String() == text {
+			return m, nil
+		}
+	}
+	return 0, control.Errorf(control.Usage, "there is no mode %.20q: use server, client, auto or auto-server", text)
+}
+
+// available leaves out IPv6 where the machine has none.
+func available(listen []string) []string {
+	l, err := net.Listen("tcp6", "[::]:0")
+	if err == nil {
+		l.Close()
+		return listen
+	}
+	var out []string
+	for _, addr := range listen {
+		if !strings.HasPrefix(addr, "/ip6/") {
+			out = append(out, addr)
+		}
+	}
+	return out
+}
+
+// place is what a node holds of the machine while it runs.
+type place struct {
+	*config.Identity
+	socket string
+}
+
+// claim takes the key and names the control socket that the flags say.
+func (a *app) claim(keyFile string) (p place, err error) {
+	s := &a.session
+	var home config.Home
+	if keyFile == "" || s.control == "" {
+		if home, err = config.FindHome(a.getenv); err != nil {
+			return p, err
+		}
+	}
+	if keyFile == "" {
+		p.Identity, err = home.Claim(s.name)
+	} else {
+		name := s.name
+		if name == "" && s.control == "" {
+			name = home.FreeName(config.FirstName)
+		}
+		p.Identity, err = config.ClaimFile(name, keyFile)
+	}
+	if err != nil {
+		return p, err
+	}
+	p.socket = s.control
+	if p.socket == "" {
+		p.socket = home.Socket(p.Name)
+	}
+	return p, nil
+}
+
+// announce prints who the node is and how to join it.
+func (a *app) announce(n *live.Node, p place) error {
+	addrs := live.FullAddrs(n.Info())
+	lines := a.joinLines(addrs)
+	return a.result(struct {
+		ID      string   `json:"id"`
+		Addrs   []string `json:"addrs"`
+		Name    string   `json:"name,omitempty"`
+		Key     string   `json:"key"`
+		Control string   `json:"control"`
+		Join    []string `json:"join"`
+	}{n.ID().String(), addrs, p.Name, p.KeyFile, p.socket, lines}, func(w io.Writer) {
+		fmt.Fprintf(w, "id       %s\n", n.ID())
+		for i, addr := range addrs {
+			fmt.Fprintf(w, "%-7s  %s\n", []string{"listens", ""}[min(i, 1)], addr)
+		}
+		fmt.Fprintf(w, "key      %s\ncontrol  %s\n", p.KeyFile, p.socket)
+		for i, line := range lines {
+			fmt.Fprintf(w, "\n%s\n  %s\n", []string{"To add a node, paste into another shell of this machine:", "or of another machine:"}[i], line)
+		}
+		if len(lines) > 0 {
+			fmt.Fprintln(w)
+		}
+	})
+}
+
+// joinLines are the commands that start another node: on this machine, and, if
+// there is an address for it, on another.
+func (a *app) joinLines(addrs []string) []string {
+	line := func(addr string) string {
+		if a.session.prefix != defaultPrefix {
+			addr += " --protocol-prefix " + a.session.prefix
+		}
+		return "kdht run --bootstrap " + addr
+	}
+	var here, there string
+	for _, addr := range addrs {
+		local := strings.HasPrefix(addr, "/ip4/127.") || strings.HasPrefix(addr, "/ip6/::1/")
+		if local && here == "" {
+			here = addr
+		}
+		if !local && there == "" {
+			there = addr
+		}
+	}
+	var lines []string
+	for _, addr := range []string{here, there} {
+		if addr != "" {
+			lines = append(lines, line(addr))
+		}
+	}
+	return lines
+}
+
+// join says when the node has joined, and, if that takes long, what is wrong.
+func (a *app) join(ctx context.Context, n *live.Node) {
+	if len(a.session.bootstrap) == 0 {
+		return
+	}
+	if err := n.Join(ctx); err != nil && ctx.Err() == nil {
+		a.note("not joined yet: %v\ntrying again until it works; Ctrl-C ends", err)
+		if err := n.WaitReady(ctx); err != nil {
+			return
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	a.note("joined, knows %s", count(n.Peers(), "peer"))
+	if a.json {
+		_ = writeJSON(a.stdout, map[string]any{"joined": true, "peers": n.Peers()})
+	}
+}
+
+// stopped is how a command ends that runs until it is told to end.
+func stopped(ctx context.Context) error {
+	if context.Cause(ctx) == errTerminated {
+		return nil
+	}
+	return control.Errorf(control.Interrupted, "stopped")
+}
+
+// end closes what runs, last first, but waits only so long.
+func (a *app) end(running ...io.Closer) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, r := range running {
+			_ = r.Close()
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(closeTimeout):
+		a.note("some connections did not end within %v and are cut", closeTimeout)
+	}
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) status() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show who a node is and how it is",
+		GroupID: groupLook,
+		Args:    args(0, 0, "nothing"),
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return a.operate(cmd, func(ctx context.Context, n control.Node, _ control.Watch) error {
+			s, err := n.Status(ctx)
+			if err != nil {
+				return err
+			}
+			return a.result(s, func(w io.Writer) { writeStatus(w, s) })
+		})
+	}
+	return a.anyNode(cmd)
+}
+
+func writeStatus(w io.Writer, s *control.Status) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(tw, name+"\t"+format+"\n", args...) }
+	row("id", "%s", s.ID)
+	for i, addr := range full(s.Peer) {
+		row([]string{"addresses", ""}[min(i, 1)], "%s", addr)
+	}
+	row("mode", "%s", s.Mode)
+	row("protocol", "%s", s.Protocol)
+	row("keys", "/%s/…", strings.Join(s.Namespaces, "/…, /"))
+	row("knows", "%s, %s open", count(s.Peers, "peer"), count(s.Connections, "connection"))
+	row("holds", "%s, %s", count(s.Values, "value"), count(s.Providers, "provider record"))
+	row("announces", "%s", count(s.Providing, "key"))
+	row("up", "%s", time.Duration(s.Uptime*float64(time.Second)).Round(time.Second))
+	tw.Flush()
+}
