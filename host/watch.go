@@ -191,12 +191,16 @@ func (t *watch) look(p peer.ID, identified bool) {
 	if !identified {
 		return
 	}
-	if t.e.lists(p) == listed {
+	switch t.e.lists(p) {
+	case listed:
 		t.connected[p] = speaking
 		tell(t.w.Speaks, p)
-	} else if said != silent {
-		t.connected[p] = silent
-		tell(t.w.Silent, p)
+	case unlisted:
+		if said != silent {
+			t.connected[p] = silent
+			tell(t.w.Silent, p)
+		}
+	case unknown: // identify failed, which says nothing about the protocol
 	}
 }
 
