@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,10 @@ type world struct {
 	// busy bounds how many exchanges run at once; those that wait for a minute
 	// in silence do not count.
 	busy chan struct{}
+	// large is held by an exchange with a frame of more than 32 KiB: kdht takes
+	// one such frame of a peer at a time, or 1 MiB of them (reliability.md P4),
+	// and most exchanges are the same peer's.
+	large sync.Mutex
 
 	mu       sync.Mutex
 	actors   map[string]*actor
@@ -295,6 +300,10 @@ func (w *world) judge(name string, requests []frame) judge {
 
 // play runs one exchange, its steps by other identities first.
 func (w *world) play(ctx context.Context, e *exchange) error {
+	if slices.ContainsFunc(e.Frames, func(f frame) bool { return len(f) > 32<<10 }) {
+		w.large.Lock()
+		defer w.large.Unlock()
+	}
 	for i := range e.Before {
 		b := &e.Before[i]
 		s := b.script()
