@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -47,18 +48,28 @@ func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) error {
 	_, err = d.run(ctx, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.Provide(now, key, done)
 	})
-	if errors.Is(err, ErrClosed) {
+	if again := d.keepProviding(key, err == nil); err == nil {
+		err = again
+	}
+	return aloneWith("provider record", err)
+}
+
+// keepProviding has key announced again when its time comes: soon, if nobody has
+// taken it yet.
+func (d *DHT) keepProviding(key []byte, taken bool) error {
+	timing := &d.cfg.Timing
+	if timing.Reprovide < 0 {
+		return nil
+	}
+	again := cmp.Or(timing.Reprovide, renewPeriod)
+	if !taken {
+		again = cmp.Or(timing.Retry, retryProvide)
+	}
+	full, err := ask(d.loop, func(now time.Time) error { return d.loop.node.StartProviding(now, key, again) })
+	if err != nil {
 		return err
 	}
-	again := d.cfg.Timing.Reprovide
-	if again == 0 {
-		again = renewPeriod
-	}
-	if err != nil {
-		again = retryProvide
-	}
-	full, posted := ask(d.loop, func(now time.Time) error { return d.loop.node.StartProviding(now, key, again) })
-	return aloneWith("provider record", errors.Join(err, full, posted))
+	return full
 }
 
 // StopProviding stops announcing c. Others forget the last announcement after

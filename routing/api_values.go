@@ -10,6 +10,7 @@ import (
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/routing/kademlia"
 	"github.com/kdht/kdht/store"
+	record "github.com/libp2p/go-libp2p-record"
 	core "github.com/libp2p/go-libp2p/core/routing"
 )
 
@@ -128,13 +129,14 @@ func (d *DHT) valueSearch(key string, opts []core.Option) (*valueSearch, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := d.cfg.Validator.Validate(key, nil); errors.Is(err, store.ErrNamespace) {
-		return nil, unsupported{err}
+	if err := d.checkNamespace(key); err != nil {
+		return nil, err
 	}
 	rec, found, err := d.values.Get(d.loop.now(), []byte(key))
-	if err != nil && !errors.Is(err, store.ErrClosed) {
-		found = false // a broken store of our own need not stop us asking others
+	if errors.Is(err, store.ErrClosed) {
+		return nil, ErrClosed
 	}
+	found = found && err == nil // a broken store of our own need not stop us asking others
 	s := &valueSearch{dht: d, key: key, quorum: quorum, offline: offline}
 	if found && d.cfg.Validator.Validate(key, rec.Value) == nil {
 		s.local = rec.Value
@@ -143,6 +145,18 @@ func (d *DHT) valueSearch(key string, opts []core.Option) (*valueSearch, error) 
 		}
 	}
 	return s, nil
+}
+
+// checkNamespace refuses keys that no value can be valid for.
+func (d *DHT) checkNamespace(key string) error {
+	err := d.cfg.Validator.Validate(key, nil)
+	switch {
+	case errors.Is(err, store.ErrNamespace):
+		return unsupported{err}
+	case errors.Is(err, record.ErrInvalidRecordType):
+		return unsupported{fmt.Errorf("kdht: the validator given knows no namespace of key %q: register one with kdht.NamespacedValidator", key)}
+	}
+	return nil
 }
 
 // run searches, tells better each better value, on this goroutine, and corrects

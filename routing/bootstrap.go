@@ -16,10 +16,16 @@ const (
 	// bootstrap peers are connected to and connected peers are offered again
 	// (wire.md §10 "fixLowPeers").
 	fewPeers = 10
-	// offerPeriod is how often connected peers are offered to such a table: one
-	// may have been dropped for a failure of the network in between.
-	offerPeriod = time.Minute
+	// offerPeriod is how often connected peers are offered to an empty table, and
+	// every offerRarely-th time to a nearly empty one: a peer may have been dropped
+	// for a failure of the network in between.
+	offerPeriod = 5 * time.Second
+	offerRarely = 12
 )
+
+// maxAttempts bounds the bootstrap peers whose last attempts are remembered:
+// BootstrapPeersFunc may name others each time.
+const maxAttempts = 1024
 
 // attempts remembers how the last attempt at each bootstrap peer ended.
 type attempts struct {
@@ -30,7 +36,7 @@ type attempts struct {
 func (a *attempts) note(p peer.AddrInfo, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.last == nil {
+	if a.last == nil || len(a.last) >= maxAttempts {
 		a.last = make(map[peer.ID]error)
 	}
 	a.last[p.ID] = err
@@ -57,31 +63,41 @@ func (d *DHT) keepBootstrapped() {
 	enough := func() bool { return d.loop.node.View().Len() > fewPeers }
 	host.KeepConnected(d.ctx, d.transport, peers, enough, func(p peer.AddrInfo, err error) {
 		d.attempts.note(p, err)
+		if err == nil {
+			d.offer(p.ID)
+		}
 		d.changed.broadcast()
 	})
 }
 
-// keepOffering offers the connected peers to a nearly empty table again and
-// again.
+// keepOffering offers peers to a nearly empty table again and again.
 func (d *DHT) keepOffering() {
 	tick := time.NewTicker(offerPeriod)
 	defer tick.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-tick.C:
-			d.offerAll()
 		case <-d.ctx.Done():
 			return
+		}
+		if size := d.loop.node.View().Len(); size == 0 || size <= fewPeers && n%offerRarely == 0 {
+			d.offerAll()
 		}
 	}
 }
 
+// offerAll offers the connected peers that speak our protocol, and the bootstrap
+// peers in any case: whether they do is what their verification finds out, even
+// where identify has failed.
 func (d *DHT) offerAll() {
 	view := d.loop.node.View()
-	if view.Len() > fewPeers {
-		return
+	peers := d.book.speaking()
+	for _, p := range d.cfg.bootstrapPeers(d.transport.ID()) {
+		if d.transport.Connected(p.ID) {
+			peers = append(peers, p.ID)
+		}
 	}
-	for _, p := range d.book.speaking() {
+	for _, p := range peers {
 		if !view.Contains(p) {
 			d.offer(p)
 		}

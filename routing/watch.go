@@ -51,8 +51,8 @@ func (d *DHT) updateAddrs() {
 	_ = d.loop.post(func(time.Time) { d.loop.node.SetAddrs(self.Peer.Addrs) })
 }
 
-// radiusFactor times the distance of the k-th neighbour is how far from us keys
-// are that we are expected to hold (DESIGN §8).
+// radiusShift: 2^3 times the distance of the k-th neighbour is how far from us
+// the keys are that we are expected to hold (DESIGN §8).
 const radiusShift = 3
 
 // tableChanged runs on the loop after a batch that changed the table: the
