@@ -14,7 +14,6 @@ import (
 	"github.com/kdht/kdht/cmd/node/internal/overlay"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 const devLong = `Run a whole overlay on this machine, in one process, and show what it does: a value
@@ -127,8 +126,8 @@ func someFile() string {
 // startOverlay starts the nodes, with a bar for people to look at meanwhile.
 func (a *app) startOverlay(ctx context.Context, f *devFlags) (*overlay.Overlay, error) {
 	cfg := overlay.Config{Count: f.nodes, BucketSize: f.bucket, Prefix: a.session.prefix}
-	if out, ok := a.stderr.(*os.File); ok && !a.json && term.IsTerminal(int(out.Fd())) {
-		bar := progressbar.NewOptions(f.nodes, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription("starting nodes"),
+	if !a.json && isTerminal(a.stderr) {
+		bar := progressbar.NewOptions(f.nodes, progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetDescription("starting nodes"),
 			progressbar.OptionSetWidth(20), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
 		defer bar.Finish()
 		cfg.Progress = func() { _ = bar.Add(1) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"time"
@@ -71,7 +72,11 @@ func (a *app) value(key []byte, v *control.Value, raw bool) error {
 		g.Base64, g.Sequence, g.Expires = content, seq, &expires
 	}
 	if !a.json {
-		_, err := a.stdout.Write(g.Base64)
+		content := g.Base64
+		if isTerminal(a.stdout) && !bytes.HasSuffix(content, []byte("\n")) {
+			content = append(bytes.Clone(content), '\n') // so that the prompt is not glued to it
+		}
+		_, err := a.stdout.Write(content)
 		return a.written(err)
 	}
 	if g.Base64 == nil {

@@ -20,7 +20,7 @@ func (a *app) id() *cobra.Command {
 		Short:   "Print a node's id",
 		Long:    idLong,
 		GroupID: groupLook,
-		Args:    args(0, 0, "nothing"),
+		Args:    args(0, 0, "no arguments"),
 	}
 	a.whichNode(cmd)
 	cmd.Flags().StringVar(&a.session.key, "key", "", "a node's key `FILE`")

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
+	"golang.org/x/term"
 )
 
 // writeJSON writes one object as a line.
@@ -26,6 +28,12 @@ func (a *app) result(v any, text func(w io.Writer)) error {
 	text(&b)
 	_, err := io.WriteString(a.stdout, b.String())
 	return a.written(err)
+}
+
+// isTerminal reports whether people look at w.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // written says that standard output is gone.
@@ -57,7 +65,7 @@ func (a *app) fail(e *control.Error) {
 
 // report writes what an operation did.
 func (a *app) report(r control.Report) {
-	a.note("asked %s, %d answered%s; %s; %s", count(r.Asked, "peer"), r.Answered, failures(r.Failed), count(r.Hops, "hop"), millis(r.Millis))
+	a.note("%s, %d answered%s; %s; %s", count(r.Asked, "request"), r.Answered, failures(r.Failed), count(r.Hops, "hop"), millis(r.Millis))
 }
 
 // failures lists causes in order.
@@ -108,12 +116,15 @@ func hopText(h *control.Hop) string {
 	who := short(h.Peer)
 	switch h.Step {
 	case "asking":
-		return "asking " + who
+		return fmt.Sprintf("hop %d: asking %s", h.Hop, who)
 	case "answered":
-		return fmt.Sprintf("%s answered, names %s", who, count(len(h.Closer), "peer"))
+		return fmt.Sprintf("%s answered, %s", who, count(len(h.Closer), "new peer"))
 	case "failed":
 		return fmt.Sprintf("%s failed: %s", who, h.Cause)
 	case "value":
+		if h.Local {
+			return "this node itself has the value"
+		}
 		return who + " has the value"
 	case "provider":
 		return who + " provides it"

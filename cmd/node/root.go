@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -32,6 +33,7 @@ func (a *app) root() *cobra.Command {
 		Short:         "Run nodes of a Kademlia overlay, and talk to them",
 		Long:          rootLong,
 		Args:          noSuchCommand,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -60,6 +62,14 @@ const (
 	groupLook  = "look"
 )
 
+// version is what the build knows of itself.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version + " " + info.GoVersion
+	}
+	return "unknown"
+}
+
 func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -77,7 +87,7 @@ func args(least, most int, what string) cobra.PositionalArgs {
 		if len(given) >= least && (most < 0 || len(given) <= most) {
 			return nil
 		}
-		return control.Errorf(control.Usage, "%s takes %s, not %d arguments (see `kdht %s --help`)", cmd.Name(), what, len(given), cmd.Name())
+		return control.Errorf(control.Usage, "%s takes %s, and got %s (see `kdht %s --help`)", cmd.Name(), what, count(len(given), "argument"), cmd.Name())
 	}
 }
 

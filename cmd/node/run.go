@@ -89,6 +89,9 @@ func (a *app) runNode(ctx context.Context, f *runFlags) error {
 	if err := a.announce(n, place); err != nil {
 		return err
 	}
+	if a.session.name == "" && strings.HasPrefix(place.Name, config.FirstName+"-") {
+		a.note("another node runs here already, so this one is %q: use it with --name %s", place.Name, place.Name)
+	}
 	joining, stop := context.WithCancel(ctx)
 	joined := make(chan struct{})
 	go func() {

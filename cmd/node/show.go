@@ -25,7 +25,11 @@ type show struct {
 
 func (s *show) run(ctx context.Context) error {
 	n := len(s.overlay.Nodes)
-	s.say(map[string]any{"nodes": n}, "%d nodes are up on loopback; each knows some of the others.", n)
+	known := 0
+	for _, node := range s.overlay.Nodes {
+		known += node.Peers()
+	}
+	s.say(map[string]any{"step": "up", "nodes": n, "known": known}, "%d nodes are up on loopback, each knows %d others on average.", n, (known+n/2)/n)
 	if err := s.value(ctx); err != nil {
 		return err
 	}
@@ -41,7 +45,7 @@ func (s *show) value(ctx context.Context) error {
 		return err
 	}
 	key := input.ShowKey(stored.Key)
-	s.say(map[string]any{"stored": stored.Report, "key": key, "by": from.ID().String()},
+	s.say(map[string]any{"step": "stored", "report": stored.Report, "key": key, "by": from.ID().String()},
 		"\n1. Node %s stores %s\n   under %s\n   %s", s.name(from), count(len(value), "byte"), key, s.where("stored", stored.Report))
 	reader := s.stranger(stored.Key, from, stored.Report.Holders)
 	s.say(nil, "\n2. Node %s looks for it:", s.name(reader))
@@ -52,7 +56,7 @@ func (s *show) value(ctx context.Context) error {
 	if string(got.Value) != string(value) {
 		return control.Errorf(control.Failed, "the value found is not the one that was stored")
 	}
-	s.say(map[string]any{"found": got.Report, "key": key, "from": reader.ID().String()},
+	s.say(map[string]any{"step": "found", "report": got.Report, "key": key, "from": reader.ID().String()},
 		"   found in %s, %s: %q", count(got.Report.Hops, "hop"), millis(got.Report.Millis), strings.TrimSpace(string(got.Value)))
 	return nil
 }
@@ -73,7 +77,7 @@ func (s *show) provider(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say(map[string]any{"provided": told.Report, "cid": c.String(), "file": s.file, "by": from.ID().String()},
+	s.say(map[string]any{"step": "provided", "report": told.Report, "cid": c.String(), "file": s.file, "by": from.ID().String()},
 		"\n3. Node %s announces that it has %s\n   as %s\n   %s", s.name(from), filepath.Base(s.file), c, s.where("announced", told.Report))
 	reader := s.stranger(c.Hash(), from, told.Report.Holders)
 	s.say(nil, "\n4. Node %s looks for who has it:", s.name(reader))
@@ -91,7 +95,7 @@ func (s *show) provider(ctx context.Context) error {
 	if i < 0 {
 		return control.Errorf(control.NotFound, "the provider was not found: %d others were", len(found))
 	}
-	s.say(map[string]any{"providers": list.Report, "cid": c.String(), "provider": found[i], "from": reader.ID().String()},
+	s.say(map[string]any{"step": "provider-found", "report": list.Report, "cid": c.String(), "provider": found[i], "from": reader.ID().String()},
 		"   found in %s, %s: node %s has it, at %s", count(list.Report.Hops, "hop"), millis(list.Report.Millis), s.name(from), full(found[i])[0])
 	return nil
 }

@@ -17,7 +17,7 @@ func (a *app) status() *cobra.Command {
 		Use:     "status",
 		Short:   "Show who a node is and how it is",
 		GroupID: groupLook,
-		Args:    args(0, 0, "nothing"),
+		Args:    args(0, 0, "no arguments"),
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return a.operate(cmd, func(ctx context.Context, n control.Node, _ control.Watch) error {

@@ -17,7 +17,7 @@ func (a *app) table() *cobra.Command {
 		Short:   "Show a node's routing table",
 		Long:    "Show a node's routing table: its peers by the number of leading bits that their keys share\nwith the node's own, in each bucket those heard of longest ago first.",
 		GroupID: groupLook,
-		Args:    args(0, 0, "nothing"),
+		Args:    args(0, 0, "no arguments"),
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return a.operate(cmd, func(ctx context.Context, n control.Node, _ control.Watch) error {

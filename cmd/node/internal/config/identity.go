@@ -82,7 +82,7 @@ func hold(name, path string) (*Identity, error) {
 func LoadKey(path string) (crypto.PrivKey, error) {
 	key, err := build.LoadOrCreateKey(path)
 	if err != nil {
-		return nil, control.Errorf(control.Failed, "%v", err)
+		return nil, control.AsError(err)
 	}
 	return key, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kind says in what way an operation failed.
@@ -50,5 +51,17 @@ func AsError(err error) *Error {
 	case errors.Is(err, context.Canceled):
 		return Errorf(Interrupted, "interrupted")
 	}
-	return &Error{Kind: Failed, Message: err.Error()}
+	return Errorf(Failed, "%s", Line(err))
+}
+
+// packages are how our packages begin their errors, for programmers.
+var packages = []string{"kdht: ", "build: ", "store: ", "host: ", "rpc: ", "protocol: ", "routing: "}
+
+// Line returns what err says in one line, without the names of packages.
+func Line(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	for _, p := range packages {
+		text = strings.ReplaceAll(strings.TrimPrefix(text, p), ": "+p, ": ")
+	}
+	return text
 }

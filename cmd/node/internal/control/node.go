@@ -43,9 +43,13 @@ type Hop struct {
 	// Step is "asking", "answered", "failed", "value" or "provider".
 	Step string `json:"step"`
 	Peer string `json:"peer"`
-	// Closer are the peers that an answer named.
+	// Hop is how many referrals away a peer that is asked is, from 1.
+	Hop int `json:"hop,omitempty"`
+	// Closer are the peers not heard of before that an answer named.
 	Closer []string `json:"closer,omitempty"`
 	Cause  string   `json:"cause,omitempty"`
+	// Local says that the node itself is the peer, as the holder of a value.
+	Local bool `json:"local,omitempty"`
 	// Millis is the time since the operation began.
 	Millis float64 `json:"ms"`
 }

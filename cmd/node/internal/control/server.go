@@ -111,7 +111,11 @@ func handle[Req, Res any](s *Server, mux *http.ServeMux, name string, op func(co
 		defer cancel()
 		res, err := op(ctx, req, func(e Event) { out.send(line{Event: &e}) })
 		if err != nil {
-			out.send(line{Error: AsError(err)})
+			e := AsError(err)
+			if e.Kind == Interrupted { // not by the caller, who no longer listens then
+				e = Errorf(Failed, "the node ended before this was done")
+			}
+			out.send(line{Error: e})
 			return
 		}
 		out.send(line{Result: res})

@@ -101,7 +101,10 @@ func Alive(path string) bool {
 
 // dialError says why there is no connection to the socket at path.
 func dialError(path string, err error) *Error {
+	info, statErr := os.Lstat(path)
 	switch {
+	case statErr == nil && info.Mode()&fs.ModeSocket == 0:
+		return Errorf(Usage, "%s is no control socket: `kdht run` prints where its own is", path)
 	case errors.Is(err, fs.ErrNotExist):
 		return Errorf(Failed, "no node runs here (there is no %s): start one with `kdht run`, or use another's with --bootstrap MULTIADDR", path)
 	case errors.Is(err, syscall.ECONNREFUSED):

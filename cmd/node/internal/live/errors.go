@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
@@ -34,10 +33,13 @@ func classify(err error) error {
 			return control.AsError(err)
 		}
 	case control.NoPeers:
-		return control.Errorf(kind, "%s: this node knows no other yet; start a second one with `kdht run --bootstrap` and this one's address", brief(err))
+		return control.Errorf(kind, "no peers: %s", lonely)
 	}
 	return control.Errorf(kind, "%s", brief(err))
 }
+
+// lonely is what a node says that has nobody to ask.
+const lonely = "this node knows no other yet; start a second one with `kdht run --bootstrap` and this one's address"
 
 func kindOf(err error) control.Kind {
 	for _, k := range []struct {
@@ -60,9 +62,6 @@ func kindOf(err error) control.Kind {
 	return control.Failed
 }
 
-// prefixes are what our packages begin their errors with, for programmers.
-var prefixes = []string{"kdht: ", "build: ", "store: ", "host: ", "rpc: ", "protocol: ", "routing: "}
-
 // brief returns err in one line for people.
 func brief(err error) string {
 	var dial *swarm.DialError
@@ -77,17 +76,9 @@ func brief(err error) string {
 	case errors.As(err, &dial) && errors.Is(err, context.DeadlineExceeded):
 		return "it does not answer"
 	case errors.As(err, &dial) && len(dial.DialErrors) > 0:
-		return oneLine(dial.DialErrors[0].Cause.Error())
+		return control.Line(dial.DialErrors[0].Cause)
 	}
-	return oneLine(err.Error())
-}
-
-func oneLine(text string) string {
-	text, _, _ = strings.Cut(text, "\n")
-	for _, p := range prefixes {
-		text = strings.ReplaceAll(strings.TrimPrefix(text, p), ": "+p, ": ")
-	}
-	return text
+	return control.Line(err)
 }
 
 // tooLarge says that a value exceeds what this node stores.

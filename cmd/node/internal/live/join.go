@@ -17,23 +17,26 @@ func (n *Node) Join(ctx context.Context) error {
 	defer cancel()
 	ready := make(chan error, 1)
 	go func() { ready <- n.dht.WaitReady(ctx) }()
-	hopeless := make(chan error, 1)
-	if len(n.cfg.Bootstrap) > 0 {
-		go func() {
-			if err := n.tryAll(ctx); err != nil {
-				hopeless <- err
-			}
-		}()
-	}
+	tried := make(chan error, 1)
+	go func() { tried <- n.tryAll(ctx) }()
 	select {
 	case err := <-ready:
-		return n.joinError(ctx, err)
-	case err := <-hopeless:
-		cancel()
-		if <-ready == nil { // it was found in another way meanwhile
+		if err == nil {
 			return nil
 		}
-		return err
+		if hopeless := <-tried; hopeless != nil && ctx.Err() != context.Canceled {
+			return hopeless // it says more
+		}
+		return n.joinError(ctx, err)
+	case hopeless := <-tried:
+		if hopeless == nil {
+			return n.joinError(ctx, <-ready)
+		}
+		cancel()
+		if <-ready == nil { // another was found meanwhile, in another way
+			return nil
+		}
+		return hopeless
 	}
 }
 
@@ -50,7 +53,7 @@ func (n *Node) joinError(ctx context.Context, err error) error {
 }
 
 // tryAll connects to every bootstrap peer once. It returns nil as soon as one of
-// them turns out to be of the network.
+// them turns out to be of the network, or if there are none.
 func (n *Node) tryAll(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -64,7 +67,7 @@ func (n *Node) tryAll(ctx context.Context) error {
 		})
 	}
 	attempts.Wait()
-	if i := slices.Index(errs, nil); i >= 0 {
+	if len(errs) == 0 || slices.Contains(errs, nil) {
 		return nil
 	}
 	return errs[0]

@@ -109,6 +109,9 @@ func (n *Node) listen(addrs []string, json protocol.ID) (host.Host, error) {
 	if addrs == nil {
 		addrs = []string{} // nil would mean all interfaces
 	}
+	if err := occupied(addrs); err != nil {
+		return nil, err
+	}
 	return build.New(build.Config{PrivKey: n.cfg.Key, Listen: addrs, Protocols: []protocol.ID{n.protocol, json}, UserAgent: userAgent})
 }
 

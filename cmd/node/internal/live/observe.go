@@ -2,6 +2,9 @@ package live
 
 import (
 	"context"
+	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
@@ -10,7 +13,7 @@ import (
 )
 
 // observed runs op, tells w each hop of its lookup, and returns its report.
-func observed(ctx context.Context, w control.Watch, op func(context.Context) error) (control.Report, error) {
+func (n *Node) observed(ctx context.Context, w control.Watch, op func(context.Context) error) (control.Report, error) {
 	var report routing.Report
 	ctx = routing.WithReport(ctx, &report)
 	if w == nil {
@@ -24,7 +27,7 @@ func observed(ctx context.Context, w control.Watch, op func(context.Context) err
 	go func() {
 		defer close(done)
 		for e := range events {
-			if h := hop(e); h != nil {
+			if h := n.hop(e); h != nil {
 				h.Millis = control.Millis(time.Since(start))
 				w(control.Event{Hop: h})
 			}
@@ -36,20 +39,21 @@ func observed(ctx context.Context, w control.Watch, op func(context.Context) err
 	return asReport(report), err
 }
 
-func hop(e *core.QueryEvent) *control.Hop {
+func (n *Node) hop(e *core.QueryEvent) *control.Hop {
 	h := &control.Hop{Peer: e.ID.String()}
 	switch e.Type {
 	case core.SendingQuery:
 		h.Step = "asking"
+		h.Hop, _ = strconv.Atoi(strings.TrimPrefix(e.Extra, "hop ")) // 0 if it says none
 	case core.PeerResponse:
 		h.Step = "answered"
 		for _, p := range e.Responses {
 			h.Closer = append(h.Closer, p.ID.String())
 		}
 	case core.QueryError:
-		h.Step, h.Cause = "failed", oneLine(e.Extra)
+		h.Step, h.Cause = "failed", control.Line(errors.New(e.Extra))
 	case core.Value:
-		h.Step = "value"
+		h.Step, h.Local = "value", e.ID == n.host.ID()
 	case core.Provider:
 		h.Step = "provider"
 	default:

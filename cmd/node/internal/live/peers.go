@@ -35,12 +35,12 @@ func (n *Node) FindPeer(ctx context.Context, r control.PeerRequest, w control.Wa
 		return nil, err
 	}
 	var found peer.AddrInfo
-	report, err := observed(ctx, w, func(ctx context.Context) (err error) {
+	report, err := n.observed(ctx, w, func(ctx context.Context) (err error) {
 		found, err = n.dht.FindPeer(ctx, p.ID)
 		return err
 	})
 	if errors.Is(err, routing.ErrNotFound) || err == nil && len(found.Addrs) == 0 {
-		err = control.Errorf(control.NotFound, "nobody asked (%d peers) knows where %s is: is it up, and of this network?", report.Answered, p.ID)
+		err = control.Errorf(control.NotFound, "not found: nobody near it knows where %s is; is it up, and of this network?", p.ID)
 	}
 	if err != nil {
 		return nil, failure(err, report)
@@ -51,7 +51,7 @@ func (n *Node) FindPeer(ctx context.Context, r control.PeerRequest, w control.Wa
 // Closest implements control.Node.
 func (n *Node) Closest(ctx context.Context, r control.ClosestRequest, w control.Watch) (*control.Closest, error) {
 	var ids []peer.ID
-	report, err := observed(ctx, w, func(ctx context.Context) (err error) {
+	report, err := n.observed(ctx, w, func(ctx context.Context) (err error) {
 		ids, err = n.dht.GetClosestPeers(ctx, string(r.Key))
 		return err
 	})

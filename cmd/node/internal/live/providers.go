@@ -2,9 +2,11 @@ package live
 
 import (
 	"context"
+	"errors"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/cmd/node/internal/input"
+	"github.com/kdht/kdht/routing"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -14,7 +16,13 @@ func (n *Node) Provide(ctx context.Context, r control.ProvideRequest, w control.
 	if err != nil {
 		return nil, err
 	}
-	report, err := observed(ctx, w, func(ctx context.Context) error { return n.dht.Provide(ctx, c, true) })
+	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.dht.Provide(ctx, c, true) })
+	switch {
+	case errors.Is(err, routing.ErrNoPeers):
+		err = control.Errorf(control.NoPeers, "%s is known on this node only: %s", c, lonely)
+	case errors.Is(err, routing.ErrNotStored):
+		err = control.Errorf(control.Failed, "no other node took the announcement of %s: it is made again in a few minutes", c)
+	}
 	if err != nil {
 		return nil, failure(err, report)
 	}
@@ -32,7 +40,7 @@ func (n *Node) FindProviders(ctx context.Context, r control.ProvidersRequest, w 
 	}
 	w = oneAtATime(w)
 	seen := make(map[peer.ID]bool)
-	report, err := observed(ctx, w, func(ctx context.Context) error {
+	report, err := n.observed(ctx, w, func(ctx context.Context) error {
 		for p := range n.dht.FindProvidersAsync(ctx, c, max(0, r.Count)) {
 			seen[p.ID] = true
 			found := asPeer(p)
@@ -48,7 +56,7 @@ func (n *Node) FindProviders(ctx context.Context, r control.ProvidersRequest, w 
 	case err == nil && report.Asked == 0 && n.Peers() == 0:
 		err = errAlone
 	case err == nil:
-		err = control.Errorf(control.NotFound, "nobody asked (%d peers) knows a provider of %s: has one run `kdht provide`?", report.Answered, c)
+		err = control.Errorf(control.NotFound, "not found: nobody near it knows a provider of %s; has one run `kdht provide` within 48 h?", c)
 	}
 	return nil, failure(err, report)
 }

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
@@ -24,12 +25,12 @@ func (n *Node) Put(ctx context.Context, r control.PutRequest, w control.Watch) (
 	if len(value) > protocol.MaxValue {
 		return nil, tooLarge(len(value))
 	}
-	report, err := observed(ctx, w, func(ctx context.Context) error { return n.dht.PutValue(ctx, key, value) })
-	if errors.Is(err, store.ErrOld) {
-		err = control.Errorf(control.Failed, "a newer value is stored under %s: nothing was changed", input.ShowKey([]byte(key)))
-	}
+	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.dht.PutValue(ctx, key, value) })
 	if err != nil {
-		return nil, failure(err, report)
+		if errors.Is(err, routing.ErrNoPeers) {
+			err = control.Errorf(control.NoPeers, "kept on this node only, under %s: %s", input.ShowKey([]byte(key)), lonely)
+		}
+		return nil, failure(refusal(key, err), report)
 	}
 	return &control.Stored{Key: []byte(key), Report: report}, nil
 }
@@ -59,16 +60,33 @@ func (n *Node) sealed(r control.PutRequest) (key string, value []byte, err error
 // Get implements control.Node.
 func (n *Node) Get(ctx context.Context, r control.GetRequest, w control.Watch) (*control.Value, error) {
 	var value []byte
-	report, err := observed(ctx, w, func(ctx context.Context) (err error) {
+	report, err := n.observed(ctx, w, func(ctx context.Context) (err error) {
 		value, err = n.dht.GetValue(ctx, string(r.Key), routing.Quorum(max(0, r.Quorum)))
 		return err
 	})
 	if errors.Is(err, routing.ErrNotFound) {
-		err = control.Errorf(control.NotFound, "nobody asked (%d peers) holds %s: is the key complete, and is its publisher's network this one?",
-			report.Answered, input.ShowKey(r.Key))
+		err = control.Errorf(control.NotFound, "not found: nobody near it holds %s; is the key complete, and has it been put within 48 h?", input.ShowKey(r.Key))
 	}
 	if err != nil {
-		return nil, failure(err, report)
+		return nil, failure(refusal(string(r.Key), err), report)
 	}
 	return &control.Value{Value: value, Report: report}, nil
+}
+
+// refusal says what else to do where the store's own words are for programmers.
+func refusal(key string, err error) error {
+	shown := input.ShowKey([]byte(key))
+	switch {
+	case errors.Is(err, store.ErrNamespace):
+		return control.Errorf(control.Usage, "nobody here knows what is valid under %s: keys begin with /imm/ (`kdht put FILE`), /mut/ (`kdht put --mut NAME`) or /pk/", shown)
+	case errors.Is(err, routing.ErrNotStored):
+		return control.Errorf(control.Failed, "no other node took the value; it is kept on this node only, under %s", shown)
+	case errors.Is(err, store.ErrOld):
+		return control.Errorf(control.Failed, "a newer value is stored under %s: nothing was changed", shown)
+	case errors.Is(err, store.ErrInvalid) && strings.HasPrefix(key, "/imm/"):
+		return control.Errorf(control.Usage, "%s is not the key of this value: put it without a key, and its own is made and printed", shown)
+	case errors.Is(err, store.ErrInvalid) && strings.HasPrefix(key, "/mut/"):
+		return control.Errorf(control.Usage, "the value is not signed for %s: only the peer in the key can, with `kdht put --mut NAME`", shown)
+	}
+	return err
 }
