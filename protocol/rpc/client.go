@@ -98,7 +98,7 @@ func NewClient(codec protocol.Codec, streams Streams, cfg ClientConfig) *Client 
 func (c *Client) RoundTrip(ctx context.Context, to peer.ID, req, resp *protocol.Message) error {
 	return c.do(ctx, to, req, func(ctx context.Context, frame []byte) error {
 		again, err := c.ask(ctx, to, false, frame, req, resp)
-		if again && ctx.Err() == nil {
+		if again {
 			c.counts.retries.Add(1)
 			_, err = c.ask(ctx, to, true, frame, req, resp)
 		}
@@ -196,7 +196,8 @@ func (c *Client) ask(ctx context.Context, to peer.ID, fresh bool, frame []byte, 
 	fit := false
 	defer func() { done(fit) }()
 	if err := s.WriteFrame(frame); err != nil {
-		return reused && !isTimeout(err), failed(ctx, "write request", err)
+		err = failed(ctx, "write request", err)
+		return reused && retriable(err), err
 	}
 	skipped := ""
 	for range maxStray {

@@ -116,6 +116,26 @@ func TestRoundTripEndsInTime(t *testing.T) {
 	}
 }
 
+// TestCancelledStreamIsNotReleased: the context ends when the answer is there
+// already; the answer counts, but the stream is being reset by then.
+func TestCancelledStreamIsNotReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		peers := &fakePeers{request: func(s *fakeStream, frame []byte) {
+			answerWith(echo)(s, frame)
+			cancel()
+		}}
+		c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+		if err := c.RoundTrip(ctx, "p", find("x"), new(protocol.Message)); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if _, _, released, resets, _ := peers.counts(); released != 0 || resets != 1 {
+			t.Errorf("%d released, %d reset", released, resets)
+		}
+	})
+}
+
 func TestRoundTripRetriesOnceOnFreshStream(t *testing.T) {
 	late := fmt.Errorf("idle: %w", network.ErrReset)
 	for _, tc := range []struct {
@@ -165,9 +185,47 @@ func TestRoundTripRetriesOnceOnFreshStream(t *testing.T) {
 			if _, live, _, _, writes := peers.counts(); writes != tc.writes || live != 0 {
 				t.Errorf("%d writes, want %d; %d streams live", writes, tc.writes, live)
 			}
+			if peers.fresh != tc.writes-1 {
+				t.Errorf("a fresh stream was asked for %d times", peers.fresh)
+			}
 			stats := c.Stats()
 			if got := counted(stats.Types[protocol.FindNode]); stats.Retries != uint64(tc.writes-1) || len(got) != 1 || got[tc.want] != 1 {
 				t.Errorf("counted %d retries and %v", stats.Retries, got)
+			}
+		})
+	}
+}
+
+// TestRoundTripCannotWrite is about streams that turn out dead, or full, when the
+// request is written.
+func TestRoundTripCannotWrite(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		used  bool
+		first error
+		want  error
+		opens int
+	}{
+		{"reused, reset", true, errRemoteReset, nil, 2},
+		{"reused, timeout", true, os.ErrDeadlineExceeded, protocol.ErrTimeout, 1},
+		{"fresh, reset", false, errRemoteReset, protocol.ErrRefused, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			peers := &fakePeers{used: tc.used, request: answerWith(echo)}
+			peers.opening = func(s *fakeStream) {
+				if peers.opened == 1 {
+					s.end = tc.first
+				}
+			}
+			c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+			err := c.RoundTrip(t.Context(), "p", find("x"), new(protocol.Message))
+			if tc.want != nil {
+				wantOne(t, err, tc.want)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if peers.opened != tc.opens {
+				t.Errorf("%d streams opened, want %d", peers.opened, tc.opens)
 			}
 		})
 	}
@@ -244,6 +302,7 @@ func TestMatch(t *testing.T) {
 		{"put, other value", put("a", "v"), put("a", "w"), negative},
 		{"put, other record key", put("a", "v"), record(bare(protocol.PutValue), "b", "v"), negative},
 		{"put of nothing", put("a", ""), put("a", ""), answers},
+		{"put of nothing, no record", put("a", ""), bare(protocol.PutValue), negative},
 		{"ping", bare(protocol.Ping), bare(protocol.Ping), answers},
 		{"ping with key", bare(protocol.Ping), &protocol.Message{Type: protocol.Ping, Key: []byte("a")}, stray},
 		{"type 99", find("a"), bare(99), stray},
@@ -279,6 +338,9 @@ func TestSend(t *testing.T) {
 					wantOne(t, err, tc.want)
 				} else if err != nil {
 					t.Fatal(err)
+				}
+				if peers.fresh != 1 {
+					t.Error("not a stream of its own")
 				}
 				if opened, _, released, resets, writes := peers.counts(); opened != 1 || released != 0 || resets != 1 || writes != 1 {
 					t.Errorf("%d opened, %d released, %d resets, %d writes", opened, released, resets, writes)
@@ -454,6 +516,41 @@ func TestBudgetDeadlineInQueue(t *testing.T) {
 		wantOne(t, <-first, protocol.ErrTimeout)
 		checkIdle(t, c, 1024)
 	})
+}
+
+// TestBudgetPermitsComeBack: a permit that is granted to someone who has just left
+// the queue goes on to the next; a peer's entry is only dropped by those who use it.
+func TestBudgetPermitsComeBack(t *testing.T) {
+	s := &slots{free: 1}
+	take := func() chan struct{} {
+		wait, ok := s.take(9)
+		if !ok {
+			t.Fatal("refused")
+		}
+		return wait
+	}
+	take()
+	second, third := take(), take()
+	s.give()        // to the second,
+	s.leave(second) // who has gone
+	select {
+	case <-third:
+	default:
+		t.Error("the third waits for ever")
+	}
+	s.give()
+	if s.free != 1 || len(s.waiting) != 0 {
+		t.Errorf("%d free, %d waiting", s.free, len(s.waiting))
+	}
+	b := newBudget(ClientConfig{MaxPerPeer: 1, MaxInFlight: 1})
+	if err := b.acquire(t.Context(), "p"); err != nil {
+		t.Fatal(err)
+	}
+	b.drop("p", &slots{free: 1})
+	b.release("p")
+	if len(b.peers) != 0 {
+		t.Error("entry left behind")
+	}
 }
 
 // checkIdle checks that all permits are back.

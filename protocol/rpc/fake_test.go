@@ -22,6 +22,8 @@ type fakePeers struct {
 	open func(ctx context.Context, to peer.ID, fresh bool) error
 	// request is called with every frame that is written, on the writer's goroutine.
 	request func(s *fakeStream, frame []byte)
+	// opening is called with every new stream.
+	opening func(s *fakeStream)
 	// closed is called when our side of a stream is closed.
 	closed func(s *fakeStream)
 	// used makes new streams look as if they had served a request before.
@@ -30,6 +32,7 @@ type fakePeers struct {
 	mu       sync.Mutex
 	idle     map[peer.ID]*fakeStream
 	opened   int // streams ever
+	fresh    int // times a fresh one was asked for
 	live     int // in use
 	maxLive  int
 	released int
@@ -47,16 +50,22 @@ func (p *fakePeers) Open(ctx context.Context, to peer.ID, fresh bool) (Stream, e
 	defer p.mu.Unlock()
 	p.live++
 	p.maxLive = max(p.maxLive, p.live)
-	if s := p.idle[to]; s != nil && !fresh {
+	if fresh {
+		p.fresh++
+	} else if s := p.idle[to]; s != nil {
 		delete(p.idle, to)
 		s.idle = false
 		return s, nil
 	}
 	p.opened++
-	return &fakeStream{
+	s := &fakeStream{
 		peers: p, to: to, reused: p.used && !fresh,
 		moved: make(chan struct{}, 1), over: make(chan struct{}),
-	}, nil
+	}
+	if p.opening != nil {
+		p.opening(s)
+	}
+	return s, nil
 }
 
 // fakeStream is a Stream whose other end writes bytes with send and ends it with

@@ -215,8 +215,8 @@ func TestLimiterDoesNotStarve(t *testing.T) {
 
 func TestLimiterLargestRequestIsServedSomeTime(t *testing.T) {
 	l := NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1, Burst: 2}})
-	if _, err := l.Admit(t0, remote("p"), protocol.PutValue, protocol.MaxFrame); err != nil {
-		t.Fatalf("a full bucket refuses: %v", err)
+	if pause, err := l.Admit(t0, remote("p"), protocol.PutValue, protocol.MaxFrame); err != nil || pause != 5*time.Second {
+		t.Fatalf("from a full bucket: pause %v, %v; no pause is longer than the deepest debt", pause, err)
 	}
 	if pause, err := l.Admit(t0, remote("p"), protocol.Ping, 0); err != ErrLimited || pause != 0 {
 		t.Errorf("after it: pause %v, %v", pause, err)
@@ -343,17 +343,17 @@ func TestLimiterUnlimited(t *testing.T) {
 
 func TestLimiterSubnets(t *testing.T) {
 	for _, tc := range []struct {
-		name      string
-		ip        func(i int) string
-		want, low int
+		name string
+		ip   func(i int) string
+		want int
 	}{
-		{"one /24", func(i int) string { return fmt.Sprintf("203.0.113.%d", i) }, 8 * 150, 0},
-		{"one /24, written as IPv6", func(i int) string { return fmt.Sprintf("::ffff:203.0.113.%d", i) }, 8 * 150, 0},
-		{"one /16", func(i int) string { return fmt.Sprintf("203.0.%d.1", i) }, 32 * 150, 0},
-		{"many /16", func(i int) string { return fmt.Sprintf("20.%d.0.1", i) }, 100 * 150, 0},
-		{"one /56", func(i int) string { return fmt.Sprintf("2001:db8:0:%x::1", i) }, 8 * 150, 0},
-		{"one /48", func(i int) string { return fmt.Sprintf("2001:db8:0:%x00::1", i) }, 32 * 150, 0},
-		{"relayed", func(int) string { return "" }, 100 * 150, 0},
+		{"one /24", func(i int) string { return fmt.Sprintf("203.0.113.%d", i) }, 8 * 150},
+		{"one /16, written as IPv6", func(i int) string { return fmt.Sprintf("::ffff:203.0.%d.1", i) }, 32 * 150},
+		{"one /16", func(i int) string { return fmt.Sprintf("203.0.%d.1", i) }, 32 * 150},
+		{"many /16", func(i int) string { return fmt.Sprintf("20.%d.0.1", i) }, 100 * 150},
+		{"one /56", func(i int) string { return fmt.Sprintf("2001:db8:0:%x::1", i) }, 8 * 150},
+		{"one /48", func(i int) string { return fmt.Sprintf("2001:db8:0:%x00::1", i) }, 32 * 150},
+		{"relayed", func(int) string { return "" }, 100 * 150},
 	} {
 		l := NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 10, Burst: 100}, Subnets: true})
 		n := 0

@@ -49,7 +49,7 @@ func retriable(err error) bool {
 // acknowledged says what it means that nothing could be read after a request
 // without answer: the peer closing its side cleanly is what Send waits for.
 func acknowledged(ctx context.Context, err error) error {
-	if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && ctx.Err() == nil {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return failed(ctx, "wait for the peer's close", err)

@@ -192,6 +192,20 @@ func TestServeJSON(t *testing.T) {
 	}
 }
 
+// twoFaced finds another type in a message than it decodes.
+type twoFaced struct{ protocol.Codec }
+
+func (twoFaced) Type([]byte) (protocol.Type, error) { return protocol.Ping, nil }
+
+func TestServeWhatWasAdmitted(t *testing.T) {
+	s := NewServer(twoFaced{protocol.Protobuf}, nil)
+	s.Handle(protocol.Ping, echoing)
+	s.Handle(protocol.FindNode, echoing)
+	if b, _, err := s.Serve(t0, from, body(find("k")), nil); b != nil || !errors.Is(err, protocol.ErrMalformed) {
+		t.Errorf("admitted as PING, served as FIND_NODE: %x, %v", b, err)
+	}
+}
+
 func TestServeNothingForAddProvider(t *testing.T) {
 	s := testServer(nil)
 	b, _, err := s.Serve(t0, from, body(provide("k")), make([]byte, 0, 100))
@@ -373,12 +387,17 @@ func TestServeManyAtOnce(t *testing.T) {
 	s := NewServer(protocol.Protobuf, NewLimiter(LimiterConfig{PerPeer: Unlimited}))
 	s.Handle(protocol.Ping, func(_ time.Time, _ protocol.Remote, req, resp *protocol.Message) error {
 		*resp = *req // the worst way to echo
+		if req.ClusterLevel == 2 {
+			return errors.New("two")
+		}
 		return nil
 	})
 	s.Handle(protocol.GetProviders, func(_ time.Time, _ protocol.Remote, req, resp *protocol.Message) error {
 		resp.Key = req.Key
 		resp.CloserPeers = append(resp.CloserPeers, req.ProviderPeers...)
-		if req.ClusterLevel == 3 {
+		resp.ProviderPeers = append(resp.ProviderPeers, protocol.Peer{ID: []byte("not of the request")})
+		resp.ProviderPeers = append(resp.ProviderPeers[:0], req.ProviderPeers...)
+		if req.ClusterLevel == 3 && len(req.ProviderPeers) == 6 {
 			panic("three")
 		}
 		return nil
@@ -397,7 +416,7 @@ func TestServeManyAtOnce(t *testing.T) {
 				}
 				b, _, err := s.Serve(t0, from, body(req), out)
 				if err != nil {
-					if req.ClusterLevel != 3 || req.Type != protocol.GetProviders {
+					if req.ClusterLevel < 2 {
 						t.Error(err)
 					}
 					continue
@@ -407,7 +426,8 @@ func TestServeManyAtOnce(t *testing.T) {
 				if !bytes.Equal(m.Key, req.Key) || m.Type == protocol.GetProviders && len(m.CloserPeers) != i%7 {
 					t.Errorf("asked %q, got %q with %d peers", req.Key, m.Key, len(m.CloserPeers))
 				}
-				for j, p := range m.CloserPeers {
+				for j, p := range append(m.CloserPeers, m.ProviderPeers...) {
+					j %= i % 7
 					if !bytes.Equal(p.ID, req.ProviderPeers[j].ID) || len(p.Addrs) != i%3 {
 						t.Errorf("peer %d came back as %q with %d addresses", j, p.ID, len(p.Addrs))
 					}
