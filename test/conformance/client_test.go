@@ -127,6 +127,7 @@ var onFreshStream = map[string]string{
 // transport: once as it stands, where the first request opens a stream, and
 // once after a PING, so that the first request goes over a reused one.
 func TestClientExchanges(t *testing.T) {
+	t.Parallel()
 	cases := loadClientCases(t)
 	for name, paragraph := range onFreshStream {
 		if !slices.ContainsFunc(cases, func(c clientCase) bool { return c.Name == name }) {

@@ -31,6 +31,7 @@ func everything() bool { return os.Getenv("CI") == "true" || os.Getenv("KDHT_LON
 
 // TestExchanges replays every entry of exchanges.json over every transport.
 func TestExchanges(t *testing.T) {
+	t.Parallel()
 	all, exchanges := loadSetups(t), loadExchanges(t)
 	if len(exchanges) != 266 {
 		t.Fatalf("%d exchanges, want 266", len(exchanges))

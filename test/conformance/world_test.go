@@ -38,9 +38,9 @@ type world struct {
 	// busy bounds how many exchanges run at once; those that wait for a minute
 	// in silence do not count.
 	busy chan struct{}
-	// large is held by an exchange with a frame of more than 32 KiB: kdht takes
-	// one such frame of a peer at a time, or 1 MiB of them (reliability.md P4),
-	// and most exchanges are the same peer's.
+	// large is held by an exchange with a frame of more than 2 KiB: while a peer
+	// sends a frame of megabytes, kdht takes no other large one of it
+	// (reliability.md P4), and most exchanges are the same peer's.
 	large sync.Mutex
 
 	mu       sync.Mutex
@@ -300,7 +300,7 @@ func (w *world) judge(name string, requests []frame) judge {
 
 // play runs one exchange, its steps by other identities first.
 func (w *world) play(ctx context.Context, e *exchange) error {
-	if slices.ContainsFunc(e.Frames, func(f frame) bool { return len(f) > 32<<10 }) {
+	if slices.ContainsFunc(e.Frames, func(f frame) bool { return len(f) > 2<<10 }) {
 		w.large.Lock()
 		defer w.large.Unlock()
 	}
