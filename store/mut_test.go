@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"math/rand"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	libp2precord "github.com/libp2p/go-libp2p/core/record"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/kdht/kdht/protocol"
@@ -99,30 +101,42 @@ func TestMutRefuses(t *testing.T) {
 	id, _ := peer.IDFromPrivateKey(alice)
 	bobKey, bobSealed := seal(t, bob, "name", 1, tomorrow, "v")
 	other, _ := seal(t, alice, "other", 1, tomorrow, "v")
+	payload := []byte("\x08\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x1a\x04name\x22\x01v")
+	if err := mutAt(epoch).Validate(k, raw(t, alice, "/kdht/mut/1", payload)); err != nil {
+		t.Fatalf("a payload as documented: %v", err)
+	}
 	flipped := bytes.Clone(sealed)
 	flipped[len(flipped)-1] ^= 1
 	for name, c := range map[string]struct {
 		key   string
 		value []byte
 	}{
-		"another peer's signature":  {k, bobSealed},
-		"another peer's key":        {bobKey, sealed},
-		"another name":              {other, sealed},
-		"a broken signature":        {k, flipped},
-		"no value":                  {k, nil},
-		"truncated":                 {k, sealed[:len(sealed)-1]},
-		"trailing bytes":            {k, append(bytes.Clone(sealed), 0x30, 0)},
-		"no name":                   {"/mut/" + id.String() + "/", sealed},
-		"no name at all":            {"/mut/" + id.String(), sealed},
-		"long name":                 {store.MutKey(id, strings.Repeat("n", 256)), sealed},
-		"peer id as CID":            {"/mut/" + peer.ToCid(id).String() + "/name", sealed},
-		"no peer id":                {"/mut/nobody/name", sealed},
-		"another namespace":         {"/mux/" + id.String() + "/name", sealed},
-		"envelope of another field": {k, reorder(t, sealed)},
-		"signed peer record":        {k, bytes.Replace(sealed, []byte("/kdht/mut/1"), []byte("/kdht/mut/2"), 1)},
+		"another peer's signature": {k, bobSealed},
+		"another peer's key":       {bobKey, sealed},
+		"another name":             {other, sealed},
+		"a broken signature":       {k, flipped},
+		"no value":                 {k, nil},
+		"truncated":                {k, sealed[:len(sealed)-1]},
+		"trailing bytes":           {k, append(bytes.Clone(sealed), 0x30, 0)},
+		"no name":                  {"/mut/" + id.String() + "/", sealed},
+		"no name at all":           {"/mut/" + id.String(), sealed},
+		"long name":                {store.MutKey(id, strings.Repeat("n", 256)), sealed},
+		"peer id as CID":           {"/mut/" + peer.ToCid(id).String() + "/name", sealed},
+		"no peer id":               {"/mut/nobody/name", sealed},
+		"another namespace":        {"/mux/" + id.String() + "/name", sealed},
+		"fields in another order":  {k, reorder(t, sealed)},
+		"a key in another form":    {k, rekey(t, sealed)},
+		"an overlong length":       {k, append([]byte{sealed[0], sealed[1] | 0x80, 0}, sealed[2:]...)},
+		"another payload type":     {k, raw(t, alice, "/kdht/mut/2", payload)},
+		"bytes after the payload":  {k, raw(t, alice, "/kdht/mut/1", append(payload, 0x28, 1))},
+		"a negative expiry":        {k, raw(t, alice, "/kdht/mut/1", []byte("\x08\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1a\x04name\x22\x00"))},
+		"a payload without fields": {k, raw(t, alice, "/kdht/mut/1", nil)},
 	} {
 		if err := mutAt(epoch).Validate(c.key, c.value); !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if _, _, _, err := store.OpenMut(c.key, c.value); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%s: opens, %v", name, err)
 		}
 	}
 	if _, _, err := store.SealMut(alice, "", 1, tomorrow, nil); !errors.Is(err, store.ErrInvalid) {
@@ -141,6 +155,58 @@ func reorder(tb testing.TB, sealed []byte) []byte {
 		tb.Fatal("not an envelope")
 	}
 	return append(bytes.Clone(sealed[n:]), sealed[:n]...)
+}
+
+// payload is what another program might sign in the same domain.
+type payload struct {
+	codec string
+	b     []byte
+}
+
+func (p payload) Domain() string                 { return "kdht-mut-record" }
+func (p payload) Codec() []byte                  { return []byte(p.codec) }
+func (p payload) MarshalRecord() ([]byte, error) { return p.b, nil }
+func (p payload) UnmarshalRecord([]byte) error   { return nil }
+
+func raw(tb testing.TB, priv crypto.PrivKey, codec string, b []byte) []byte {
+	tb.Helper()
+	e, err := libp2precord.Seal(payload{codec, b}, priv)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	sealed, err := e.Marshal()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return sealed
+}
+
+// TestMutForm pins the form of a sealed value: other programs read it.
+func TestMutForm(t *testing.T) {
+	k, sealed := seal(t, key(t, 1), "name", 300, time.Unix(0, 1000), "hi")
+	if want := "/mut/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X/name"; k != want {
+		t.Errorf("key %s, want %s", k, want)
+	}
+	const want = "0a24" + "08011220" + "cecc1507dc1ddd7295951c290888f095adb9044d1b73d696e6df065d683bd4fc" + // key
+		"120b" + "2f6b6468742f6d75742f31" + // payload type
+		"1a10" + "08ac02" + "10e807" + "1a046e616d65" + "22026869" + // payload
+		"2a40" + "58f380b8d99982f2b6ded56c7da8e43ffb76ea91c1737de30fe4ec69d995af91" +
+		"c06392e7eb4892899b3827495e04dfc449d027182ac1be9606e1b657d98aae01"
+	if got := hex.EncodeToString(sealed); got != want {
+		t.Errorf("sealed as\n%s, want\n%s", got, want)
+	}
+}
+
+// rekey adds an unknown field to the public key in an envelope: the same key to a
+// lenient parser, and the signature does not cover it.
+func rekey(tb testing.TB, sealed []byte) []byte {
+	pub, n := protowire.ConsumeBytes(sealed[1:])
+	if n < 0 {
+		tb.Fatal("not an envelope")
+	}
+	b := protowire.AppendTag(nil, 1, protowire.BytesType)
+	b = protowire.AppendBytes(b, append(bytes.Clone(pub), 0x18, 1))
+	return append(b, sealed[1+n:]...)
 }
 
 func TestMutSelect(t *testing.T) {

@@ -27,9 +27,11 @@ func Providers(t *testing.T, open OpenProviders) {
 		"AddressesLast24Hours":  providersAddrs,
 		"RecordsLast48Hours":    providersValidity,
 		"ForgetsByAge":          providersForget,
+		"OlderAndNewer":         providersOlderAndNewer,
 		"RefusesByReason":       providersRefusals,
 		"SamplesEvenly":         providersSample,
 		"FullKeyKeepsStanding":  providersFullKey,
+		"ManyOfOneKey":          providersMany,
 		"KeepsTheNearest":       providersKeepNearest,
 		"SharesUnderPressure":   providersShare,
 		"ClockSetBackOrForward": providersClock,
@@ -180,6 +182,10 @@ func providersForget(t *testing.T, open OpenProviders) {
 	if !s.NextDeadline().IsZero() {
 		t.Error("an empty store waits for something")
 	}
+	add(t, s, epoch, 0, provider(0, 4001))
+	if next := s.NextDeadline(); next.IsZero() || next.After(epoch.Add(49*time.Hour)) {
+		t.Errorf("with one record it waits for %v", next)
+	}
 	now := epoch
 	for i := range 300 {
 		now = epoch.Add(time.Duration(i) * 10 * time.Minute) // over two days
@@ -205,6 +211,21 @@ func providersForget(t *testing.T, open OpenProviders) {
 	s.Advance(last.Add(48 * time.Hour))
 	if !s.NextDeadline().IsZero() {
 		t.Errorf("an emptied store waits for %v", s.NextDeadline())
+	}
+}
+
+// providersOlderAndNewer gives one key an older and a newer provider: each goes in
+// its time.
+func providersOlderAndNewer(t *testing.T, open OpenProviders) {
+	s := open(t, store.ProvidersConfig{})
+	defer s.Close() //nolint:errcheck // memory of a test
+	add(t, s, epoch, 1, provider(1, 0))
+	add(t, s, epoch.Add(24*time.Hour), 1, provider(2, 0))
+	for i, hours := range []time.Duration{49, 73} {
+		s.Advance(epoch.Add(hours * time.Hour))
+		if want := 1 - i; s.Len() != want {
+			t.Errorf("%d records left after %d hours, want %d", s.Len(), hours, want)
+		}
 	}
 }
 

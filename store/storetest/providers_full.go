@@ -60,6 +60,32 @@ func providersFullKey(t *testing.T, open OpenProviders) {
 	}
 }
 
+// providersMany gives a key more providers than it asks for, and takes half of
+// them away again.
+func providersMany(t *testing.T, open OpenProviders) {
+	const n = 300
+	s := open(t, store.ProvidersConfig{MaxPerKey: n})
+	defer s.Close() //nolint:errcheck // memory of a test
+	for range 2 {
+		for i := range n {
+			add(t, s, epoch, 1, provider(i, 0))
+		}
+		if s.Len() != n {
+			t.Fatalf("%d records, want %d", s.Len(), n)
+		}
+	}
+	for i := 0; i < n; i += 2 {
+		s.Remove(multihash(1), providerID(i*7%n)) // n and 7 share no factor
+	}
+	for i := 1; i < n; i += 2 {
+		add(t, s, epoch, 1, provider(i, 0))
+	}
+	got := providersOf(t, s, epoch, 1, everyone)
+	if s.Len() != n/2 || len(got) != n/2 || slices.ContainsFunc(got, func(i int) bool { return i%2 == 0 }) {
+		t.Errorf("%d records, %v; want the odd ones of %d", s.Len(), got, n)
+	}
+}
+
 func standing(got []int) (n int) {
 	for _, i := range got {
 		if i < 1000 {
