@@ -70,6 +70,10 @@ func (f *frameReader) ReadByte() (byte, error) {
 	return b, nil
 }
 
+// empty reports that nothing has been received beyond the last frame, as far as
+// is known.
+func (f *frameReader) empty() bool { return f.pos == f.end }
+
 // inHead returns the next size bytes if they have been received already. The
 // slice is valid until the next call on f.
 func (f *frameReader) inHead(size int) ([]byte, bool) {
@@ -144,15 +148,24 @@ func prefixed(buf []byte, size int) []byte {
 // writeFrame writes b as one frame with one Write, so that a small frame is one
 // packet.
 func writeFrame(w io.Writer, b []byte) error {
-	buf := pool.Get(prefixRoom + len(b))
+	buf := bufferOf(prefixRoom + len(b))
 	copy(buf[prefixRoom:], b)
 	_, err := w.Write(prefixed(buf, len(b)))
 	recycle(buf)
 	return err
 }
 
-// recycle gives a buffer back to the pool unless keeping it would cost more than
-// making it.
+// bufferOf returns a buffer of n bytes for recycle to take back. What is in it is
+// anything.
+func bufferOf(n int) []byte {
+	if n > maxPooled {
+		return make([]byte, n)
+	}
+	return pool.Get(n)
+}
+
+// recycle keeps a buffer for the next frame unless that would cost more than
+// making one. Nobody may hold on to it.
 func recycle(buf []byte) {
 	if cap(buf) <= maxPooled {
 		pool.Put(buf)

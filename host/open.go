@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -36,7 +37,7 @@ func (e *Endpoint) newStream(ctx context.Context, to peer.ID) (*outbound, error)
 	if err := e.dial(ctx, to); err != nil {
 		return nil, err
 	}
-	s, err := e.host.Network().NewStream(network.WithNoDial(ctx, "dialed"), to)
+	s, err := e.host.Network().NewStream(ctx, to) // dials again if it was lost since
 	if err != nil {
 		return nil, dialError(ctx, err)
 	}
@@ -110,14 +111,16 @@ func (e *Endpoint) dial(ctx context.Context, to peer.ID) error {
 	return nil
 }
 
-// dialError says which kind of failure err is. The text of the cause stays; its
-// identity does not, as the network's own timeouts are not the caller's.
+// dialError says which kind of failure err is. The text of the cause stays, on
+// one line; its identity does not, as the network's own timeouts are not the
+// caller's.
 func dialError(ctx context.Context, err error) error {
+	kind := ErrUnreachable
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("dial: %w", ctx.Err())
+		kind = ctx.Err()
 	case errors.Is(err, network.ErrResourceLimitExceeded):
-		return fmt.Errorf("%w: %v", ErrTooManyStreams, err)
+		kind = ErrTooManyStreams
 	}
-	return fmt.Errorf("%w: %v", ErrUnreachable, err)
+	return fmt.Errorf("%w: %s", kind, strings.ReplaceAll(err.Error(), "\n  * ", "; "))
 }

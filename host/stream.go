@@ -49,9 +49,10 @@ func (o *outbound) reset() { _ = o.stream.Reset() }
 func (o *outbound) close() { _ = o.stream.Close() }
 
 // reusable reports whether the next request can be sent on the stream: nothing
-// went wrong, both sides are open, and no answer is outstanding.
+// went wrong, both sides are open, and neither is an answer outstanding nor has
+// anything arrived that nobody has asked for.
 func (o *outbound) reusable() bool {
-	return !o.failed && !o.ended && o.negotiated && o.read >= o.written
+	return !o.failed && !o.ended && o.negotiated && o.read >= o.written && o.frames.empty()
 }
 
 // negotiate finishes the negotiation if it is not, which takes a round trip.

@@ -92,8 +92,12 @@ func (p *streamPool) take(id peer.ID, fresh bool) (*outbound, *waiter, error) {
 		ps = &peerStreams{}
 		p.peers[id] = ps
 	}
-	if n := len(ps.idle); n > 0 && !fresh {
-		o := ps.idle[n-1]
+	for len(ps.idle) > 0 && !fresh {
+		o := ps.idle[len(ps.idle)-1]
+		if o.stream.Conn().IsClosed() {
+			p.evict(o) // drop has not got to it yet
+			continue
+		}
 		p.unidle(ps, o)
 		p.used[o] = struct{}{}
 		return o, nil, nil
@@ -191,7 +195,11 @@ func (p *streamPool) offer(o *outbound) bool {
 
 // discard ends a stream that was in use and frees its slot.
 func (p *streamPool) discard(o *outbound) {
-	o.reset()
+	if o.reusable() {
+		o.close()
+	} else {
+		o.reset()
+	}
 	p.mu.Lock()
 	delete(p.used, o)
 	p.mu.Unlock()
