@@ -12,12 +12,13 @@ import (
 
 func (a *app) closest() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "closest KEY | CID | PEERID",
-		Short:   "Find the peers nearest to a key",
-		Long:    "Find the live peers nearest to a key: an id a line, nearest first. The key is that of a\nvalue, a CID, a peer's id, or any text; what counts is its SHA-256.",
-		Example: "  kdht closest /imm/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-		GroupID: groupUse,
-		Args:    args(1, 1, "one KEY, CID or PEERID"),
+		Use:               "closest KEY | CID | PEERID",
+		Short:             "Find the peers nearest to a key",
+		Long:              "Find the live peers nearest to a key: an id a line, nearest first. The key is that of a\nvalue, a CID, a peer's id, or any text; what counts is its SHA-256.",
+		Example:           "  kdht closest /imm/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		GroupID:           groupUse,
+		Args:              args(1, 1, "one KEY, CID or PEERID"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		key, err := input.Target(args[0])

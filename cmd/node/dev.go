@@ -35,12 +35,13 @@ type devFlags struct {
 func (a *app) dev() *cobra.Command {
 	f := &devFlags{}
 	cmd := &cobra.Command{
-		Use:     "dev",
-		Short:   "Run a whole overlay on this machine, to look at",
-		Long:    devLong,
-		Example: "  kdht dev\n  kdht dev -n 60 --file photo.jpg\n  kdht dev --once                  end after the show; status 0 if all was found",
-		GroupID: groupNodes,
-		Args:    args(0, 0, "no arguments"),
+		Use:               "dev",
+		Short:             "Run a whole overlay on this machine, to look at",
+		Long:              devLong,
+		Example:           "  kdht dev\n  kdht dev -n 60 --file photo.jpg\n  kdht dev --once                  end after the show; status 0 if all was found",
+		GroupID:           groupNodes,
+		Args:              args(0, 0, "no arguments"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
 	flags.IntVarP(&f.nodes, "nodes", "n", 20, "how many nodes")

@@ -12,12 +12,13 @@ import (
 
 func (a *app) findPeer() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "find-peer PEERID",
-		Short:   "Find the addresses of a peer",
-		Long:    "Find the addresses of a peer: a full multiaddr a line.",
-		Example: "  kdht find-peer 12D3KooW…",
-		GroupID: groupUse,
-		Args:    args(1, 1, "one PEERID"),
+		Use:               "find-peer PEERID",
+		Short:             "Find the addresses of a peer",
+		Long:              "Find the addresses of a peer: a full multiaddr a line.",
+		Example:           "  kdht find-peer 12D3KooW…",
+		GroupID:           groupUse,
+		Args:              args(1, 1, "one PEERID"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		p, err := input.Peer(args[0])

@@ -22,12 +22,13 @@ func (a *app) get() *cobra.Command {
 	var quorum int
 	var raw bool
 	cmd := &cobra.Command{
-		Use:     "get KEY",
-		Short:   "Find a value, write it to standard output",
-		Long:    getLong,
-		Example: "  kdht get /imm/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n  kdht get --trace $(kdht put --text hello)",
-		GroupID: groupUse,
-		Args:    args(1, 1, "one KEY"),
+		Use:               "get KEY",
+		Short:             "Find a value, write it to standard output",
+		Long:              getLong,
+		Example:           "  kdht get /imm/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n  kdht get --trace $(kdht put --text hello)",
+		GroupID:           groupUse,
+		Args:              args(1, 1, "one KEY"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().IntVar(&quorum, "quorum", 0, "end when this many peers gave a value (0: ask all)")
 	cmd.Flags().BoolVar(&raw, "raw", false, "write a /mut value with its envelope")

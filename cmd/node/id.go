@@ -16,11 +16,12 @@ id of its key. With --key, of that key.`
 
 func (a *app) id() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "id",
-		Short:   "Print a node's id",
-		Long:    idLong,
-		GroupID: groupLook,
-		Args:    args(0, 0, "no arguments"),
+		Use:               "id",
+		Short:             "Print a node's id",
+		Long:              idLong,
+		GroupID:           groupLook,
+		Args:              args(0, 0, "no arguments"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	a.whichNode(cmd)
 	cmd.Flags().StringVar(&a.session.key, "key", "", "a node's key `FILE`")

@@ -60,7 +60,7 @@ func (a *app) fail(e *control.Error) {
 	if e.Report != nil && e.Report.Asked > 0 {
 		a.report(*e.Report)
 	}
-	fmt.Fprintf(a.stderr, "kdht: %s\n", strings.ReplaceAll(e.Message, "\n", " "))
+	fmt.Fprintf(a.stderr, "kdht: %s\n", control.Clean(e.Message))
 }
 
 // report writes what an operation did.
@@ -120,7 +120,7 @@ func hopText(h *control.Hop) string {
 	case "answered":
 		return fmt.Sprintf("%s answered, %s", who, count(len(h.Closer), "new peer"))
 	case "failed":
-		return fmt.Sprintf("%s failed: %s", who, h.Cause)
+		return fmt.Sprintf("%s failed: %s", who, control.Clean(h.Cause))
 	case "value":
 		if h.Local {
 			return "this node itself has the value"
@@ -145,7 +145,7 @@ func short(id string) string {
 func full(p control.Peer) []string {
 	out := make([]string, len(p.Addrs))
 	for i, a := range p.Addrs {
-		out[i] = a + "/p2p/" + p.ID
+		out[i] = control.Clean(a + "/p2p/" + p.ID)
 	}
 	return out
 }

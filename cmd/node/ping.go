@@ -15,12 +15,13 @@ func (a *app) ping() *cobra.Command {
 	var times int
 	var pause time.Duration
 	cmd := &cobra.Command{
-		Use:     "ping PEERID | MULTIADDR",
-		Short:   "Ask one peer for a sign of life",
-		Long:    "Ask one peer for a sign of life by the DHT's own PING, and print the time it took. A peer\nthat is given by its id alone is looked up first.",
-		Example: "  kdht ping /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…\n  kdht ping --count 5 12D3KooW…",
-		GroupID: groupUse,
-		Args:    args(1, 1, "one PEERID or MULTIADDR"),
+		Use:               "ping PEERID | MULTIADDR",
+		Short:             "Ask one peer for a sign of life",
+		Long:              "Ask one peer for a sign of life by the DHT's own PING, and print the time it took. A peer\nthat is given by its id alone is looked up first.",
+		Example:           "  kdht ping /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…\n  kdht ping --count 5 12D3KooW…",
+		GroupID:           groupUse,
+		Args:              args(1, 1, "one PEERID or MULTIADDR"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().IntVarP(&times, "count", "n", 1, "how many times")
 	cmd.Flags().DurationVar(&pause, "pause", time.Second, "between two")

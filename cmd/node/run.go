@@ -40,12 +40,13 @@ type runFlags struct {
 func (a *app) run() *cobra.Command {
 	f := &runFlags{}
 	cmd := &cobra.Command{
-		Use:     "run",
-		Short:   "Run a node until Ctrl-C",
-		Long:    runLong,
-		Example: "  kdht run\n  kdht run --bootstrap /ip4/192.0.2.7/tcp/5348/p2p/12D3KooW…\n  kdht run --listen /ip4/0.0.0.0/tcp/4001 --protocol-prefix /myapp --mdns",
-		GroupID: groupNodes,
-		Args:    args(0, 0, "no arguments"),
+		Use:               "run",
+		Short:             "Run a node until Ctrl-C",
+		Long:              runLong,
+		Example:           "  kdht run\n  kdht run --bootstrap /ip4/192.0.2.7/tcp/5348/p2p/12D3KooW…\n  kdht run --listen /ip4/0.0.0.0/tcp/4001 --protocol-prefix /myapp --mdns",
+		GroupID:           groupNodes,
+		Args:              args(0, 0, "no arguments"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags, s := cmd.Flags(), &a.session
 	flags.StringArrayVar(&f.listen, "listen", nil, fmt.Sprintf("`multiaddr` to listen on (repeatable; default: TCP and QUIC on port %d, or a free one)", defaultPort))
@@ -56,6 +57,7 @@ func (a *app) run() *cobra.Command {
 	flags.StringVar(&s.control, "control", "", "control socket to make")
 	flags.StringVar(&s.name, "name", "", "name of the node: of its key and control socket")
 	a.prefixFlag(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]string{"server", "client", "auto", "auto-server"}, cobra.ShellCompDirectiveNoFileComp))
 	fromEnv(flags, "key", "KDHT_KEY")
 	fromEnv(flags, "control", "KDHT_CONTROL")
 	fromEnv(flags, "name", "KDHT_NAME")

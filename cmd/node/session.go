@@ -33,6 +33,16 @@ func (a *app) whichNode(cmd *cobra.Command) {
 	flags.StringVar(&a.session.name, "name", "", "name of the node to use, if several run here")
 	fromEnv(flags, "control", "KDHT_CONTROL")
 	fromEnv(flags, "name", "KDHT_NAME")
+	_ = cmd.RegisterFlagCompletionFunc("name", a.completeName) // fails only for a flag that is not there
+}
+
+// completeName completes the names of the nodes that run here.
+func (a *app) completeName(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	home, err := config.FindHome(a.getenv)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return home.Running(), cobra.ShellCompDirectiveNoFileComp
 }
 
 // anyNode adds the flags of a command that any node can serve.

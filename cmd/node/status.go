@@ -14,10 +14,11 @@ import (
 
 func (a *app) status() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Show who a node is and how it is",
-		GroupID: groupLook,
-		Args:    args(0, 0, "no arguments"),
+		Use:               "status",
+		Short:             "Show who a node is and how it is",
+		GroupID:           groupLook,
+		Args:              args(0, 0, "no arguments"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return a.operate(cmd, func(ctx context.Context, n control.Node, _ control.Watch) error {

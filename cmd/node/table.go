@@ -13,11 +13,12 @@ import (
 
 func (a *app) table() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "table",
-		Short:   "Show a node's routing table",
-		Long:    "Show a node's routing table: its peers by the number of leading bits that their keys share\nwith the node's own, in each bucket those heard of longest ago first.",
-		GroupID: groupLook,
-		Args:    args(0, 0, "no arguments"),
+		Use:               "table",
+		Short:             "Show a node's routing table",
+		Long:              "Show a node's routing table: its peers by the number of leading bits that their keys share\nwith the node's own, in each bucket those heard of longest ago first.",
+		GroupID:           groupLook,
+		Args:              args(0, 0, "no arguments"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return a.operate(cmd, func(ctx context.Context, n control.Node, _ control.Watch) error {
@@ -42,7 +43,7 @@ func writeTable(w io.Writer, t *control.Table, now time.Time) {
 				connected = "yes"
 			}
 			if len(e.Addrs) > 0 {
-				addr = e.Addrs[0]
+				addr = control.Clean(e.Addrs[0])
 			}
 			fmt.Fprintf(tw, "%d\t%s\t%s ago\t%s\t%s\n", b.Prefix, e.ID, max(0, now.Sub(e.LastSeen)).Round(time.Second), connected, addr)
 		}

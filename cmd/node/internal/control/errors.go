@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Kind says in what way an operation failed.
@@ -34,7 +35,18 @@ func (e *Error) Error() string { return e.Message }
 
 // Errorf makes an Error of a kind.
 func Errorf(k Kind, format string, args ...any) *Error {
-	return &Error{Kind: k, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: k, Message: Clean(fmt.Sprintf(format, args...))}
+}
+
+// Clean replaces what does not belong into a line on a terminal: line ends, and
+// what a stranger's address or error may hold to move the cursor about.
+func Clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // AsError returns err as an *Error: itself if it is one, by its context cause, or

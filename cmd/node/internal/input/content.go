@@ -53,12 +53,25 @@ func open(arg string, stdin io.Reader) (io.ReadCloser, error) {
 	}
 	info, err := os.Stat(arg)
 	if err != nil {
-		return nil, err
+		return nil, plain(arg, err)
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory; give a file", arg)
+		return nil, fmt.Errorf("%s is a directory; give a file", show(arg))
 	}
-	return os.Open(arg)
+	file, err := os.Open(arg)
+	if err != nil {
+		return nil, plain(arg, err)
+	}
+	return file, nil
+}
+
+// plain is what went wrong with a file, without the system call's name.
+func plain(arg string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return fmt.Errorf("%s: %w", show(arg), err)
 }
 
 // CID reads a content id.

@@ -70,7 +70,10 @@ func cause(err error) string {
 	if i := strings.LastIndex(text, "\": "); i >= 0 {
 		text = text[i+3:]
 	}
-	return text
+	if strings.HasPrefix(text, "invalid value") {
+		_, text, _ = strings.Cut(text, "for protocol ") // the value was shown already
+	}
+	return show(text)
 }
 
 // Listen checks the multiaddrs to listen on.
