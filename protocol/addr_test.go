@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"encoding/base32"
 	"encoding/hex"
 	"strings"
 	"testing"
@@ -42,6 +43,9 @@ var splitTests = []struct {
 	{"id of another hash", tcpAddr + "a503" + "03" + "1301ff", "", false},
 	{"name with a slash", "3603612f62", "", false},
 	{"empty name", "3600", "", false},
+	{"onion3 of port 0", "bd03" + strings.Repeat("00", 37), "", false},
+	{"empty path", "900300", "", false},
+	{"empty http-path", "e10300", "", false},
 	{"path and more", "900304" + "2f746d70" + "060fa1", "", false},
 }
 
@@ -111,25 +115,61 @@ func TestAddrTextAgreesWithLibrary(t *testing.T) {
 		if i := rapid.IntRange(0, len(s)).Draw(t, "place"); rapid.Bool().Draw(t, "change") {
 			s = s[:i] + rapid.SampledFrom([]string{"/", "0", "1", ":", "%", "::", "/ip4/", "/tcp/1", "/ipfs/"}).Draw(t, "with") + s[i:]
 		}
-		want, wantErr := multiaddr.NewMultiaddr(s)
-		got, err := parseAddrText([]byte("before"), s)
-		if (err == nil) != (wantErr == nil) {
-			t.Fatalf("%s: %v, want %v", s, err, wantErr)
-		}
-		if err == nil && string(got) != "before"+string(want.Bytes()) {
-			t.Fatalf("%s\nread as %x\nwant    %x", s, got, want.Bytes())
-		}
+		checkParse(t, s)
 	})
+	for _, s := range []string{
+		"", "/", "//", "ip4", "/ip4", "/ip4/", "/ip4//tcp/1", "/ip4/1.2.3.4/", "/ip4/1.2.3.4//", "/ip4/1.2.3.4/tcp", "/ip4/1.2.3.4//tcp/1",
+		"/ip6/1.2.3.4", "/ip4/::ffff:1.2.3.4", "/ip6/::ffff:1.2.3.4", "/ip4/::1", "/ip6/fe80::1%eth0", "/ip4/01.2.3.4", "/tcp/+1", "/tcp/01", "/tcp/65536", "/tcp/-1", "/tcp/ 1",
+		"/p2p/" + idText, "/ipfs/" + idText, "/p2p/12D3", "/p2p/CovLVG4fQcqV8jwxEhyKfCeMigc3G5yxTTnpsHWcTB9fvTKsuyPJ61rogJx7TbSqz3rifgb",
+		"/p2p/bafzaajaiaejcb4b3uucrgt73tmnh4bdkmf3k2j4edcqid23r5jjcmwnvjgyp3atg",
+		"/p2p/b" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(unhex("0172"+"1304"+"01020304"))),
+	} {
+		checkParse(t, s)
+	}
+}
+
+// checkParse compares parseAddrText with what the multiaddr library says.
+func checkParse(t fataler, s string) {
+	t.Helper()
+	want, wantErr := multiaddr.NewMultiaddr(s)
+	got, err := parseAddrText([]byte("before"), s)
+	if (err == nil) != (wantErr == nil) {
+		t.Fatalf("%s: %v, want %v", s, err, wantErr)
+	}
+	if err == nil && string(got) != "before"+string(want.Bytes()) {
+		t.Fatalf("%s\nread as %x\nwant    %x", s, got, want.Bytes())
+	}
+}
+
+// An address whose text would be read as another, or as none, has no text.
+func TestAddrWithoutText(t *testing.T) {
+	for about, addr := range map[string]string{
+		"a path that ends in a slash": "9003052f746d702f",
+		"a name that is not UTF-8":    "3602ff61",
+		"no multiaddr":                "02ffff",
+		"nothing":                     "",
+	} {
+		if text, ok := appendAddrText([]byte("before"), unhex(addr)); ok || string(text) != "before" {
+			t.Errorf("%s: %q", about, text)
+		}
+	}
 }
 
 // An address that is hostile to print is not printed.
 func TestAddrTextIsBounded(t *testing.T) {
-	value := strings.Repeat("7f", 700)
-	addr := unhex("a503" + "bf05" + "00" + "bc05" + value)
+	value := strings.Repeat("7f", 300)
+	addr := unhex("a503" + "af02" + "00" + "ac02" + value)
 	if text, ok := appendAddrText(nil, addr); ok {
-		t.Errorf("an id of 700 bytes has the text %s", text)
+		t.Errorf("an id of 300 bytes has the text %s", text)
 	}
-	m := &Message{CloserPeers: []Peer{{ID: unhex("00bc05" + value), Addrs: [][]byte{addr}}}}
+	ma, err := multiaddr.NewMultiaddrBytes(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parseAddrText(nil, ma.String()); err == nil {
+		t.Errorf("%s is read", ma)
+	}
+	m := &Message{CloserPeers: []Peer{{ID: unhex("00ac02" + value), Addrs: [][]byte{addr}}}}
 	text, err := JSON.Append(nil, m)
 	if err != nil || bytes.Count(text, []byte("base64")) != 2 {
 		t.Errorf("%s, %v", text, err)

@@ -2,10 +2,13 @@ package protocol
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // Every well-formed vector goes to JSON and back to protobuf without loss.
@@ -27,6 +30,7 @@ func TestJSONVectors(t *testing.T) {
 			if err := JSON.Decode(text, used); err != nil {
 				t.Fatalf("%v\n%s", err, text)
 			}
+			checkNoSpare(t, used)
 			if typ, err := JSON.Type(text); err != nil || typ != want.Type {
 				t.Fatalf("Type: %v, %v, want %v", typ, err, want.Type)
 			}
@@ -63,6 +67,8 @@ func TestJSONForm(t *testing.T) {
 			Message{Type: GetValue, Key: []byte("/v/\"grüß\"\n"), HasRecord: true},
 			`{"type":"GET_VALUE","key":"/v/\"grüß\"\n","record":{}}`,
 		},
+		{Message{Key: []byte("from right\u202e to left")}, `{"type":"PUT_VALUE","key":{"base64":"ZnJvbSByaWdodOKAriB0byBsZWZ0"}}`},
+		{Message{Key: []byte("a\rb")}, `{"type":"PUT_VALUE","key":{"base64":"YQ1i"}}`},
 		{
 			Message{HasRecord: true, Record: Record{Key: []byte("k"), Value: []byte{0xff, 0}, TimeReceived: []byte("soon\x01"), Unknown: unhex("ea04024142")}},
 			`{"type":"PUT_VALUE","record":{"key":"k","value":{"base64":"/wA="},"timeReceived":"soon\u0001","unknown":"6gQCQUI="}}`,
@@ -71,11 +77,14 @@ func TestJSONForm(t *testing.T) {
 			Message{Type: GetProviders, Unknown: unhex("ea04024142"), ProviderPeers: []Peer{
 				{ID: id, Addrs: [][]byte{unhex("047f00000106a02a"), {}, {0xff}}, Connection: Connected},
 				{ID: []byte("no id"), Connection: 7, Unknown: unhex("2001")},
+				{ID: unhex("12020102")},
+				{ID: []byte(longID)},
 				{},
 			}},
 			`{"type":"GET_PROVIDERS","providerPeers":[` +
 				`{"id":"` + idText + `","addrs":["/ip4/127.0.0.1/tcp/41002",{"base64":""},{"base64":"/w=="}],"connection":"CONNECTED"},` +
-				`{"id":{"base64":"bm8gaWQ="},"connection":7,"unknown":"IAE="},{}],"unknown":"6gQCQUI="}`,
+				`{"id":{"base64":"bm8gaWQ="},"connection":7,"unknown":"IAE="},` +
+				`{"id":{"base64":"EgIBAg=="}},{"id":{"base64":"` + base64.StdEncoding.EncodeToString([]byte(longID)) + `"}},{}],"unknown":"6gQCQUI="}`,
 		},
 	}
 	for _, test := range tests {
@@ -125,15 +134,18 @@ func TestJSONReads(t *testing.T) {
 	}
 }
 
+// longID is a peer id too long to be read as text.
+var longID = peer.ID(append([]byte{0, 120}, make([]byte, 120)...))
+
 var jsonRefused = []string{
 	``, ` `, `null`, `[]`, `"PING"`, `{`, `{}}`, `{} {}`, "{}\x00", "\ufeff{}", `{,}`, `{"type":"PING",}`, `{"type" "PING"}`,
 	`{"type":"PING" "key":"a"}`, `{"type":"ping"}`, `{"type":"FIND\u005fNODE"}`, `{"type":null}`, `{"type":1.0}`, `{"type":1e1}`,
 	`{"type":01}`, `{"type":-}`, `{"type":+1}`, `{"type":2147483648}`, `{"type":-2147483649}`, `{"type":99999999999999999999}`,
 	`{"Type":"PING"}`, `{"typ\u0065":"PING"}`, `{"type":"PING","type":"PING"}`, `{"what":1}`, `{"clusterLevel":"1"}`,
 	`{"key":null}`, `{"key":1}`, `{"key":"a`, `{"key":"a\`, `{"key":"a\x"}`, `{"key":"\u12"}`, `{"key":"\u12g4"}`, "{\"key\":\"a\nb\"}", "{\"key\":\"\\n\n\"}",
-	`{"key":"\ud83d"}`, `{"key":"\ude00"}`, `{"key":"\ud83d\u0041"}`, "{\"key\":\"\xff\"}",
+	`{"key":"\ud83d"}`, `{"key":"\ude00"}`, `{"key":"\ud83d\u0041"}`, `{"key":"\ud83d\ud83d"}`, `{"key":"\ud83d\uffff"}`, "{\"key\":\"\xff\"}",
 	`{"key":{}}`, `{"key":{"hex":"00"}}`, `{"key":{"base64":"QQ"}}`, `{"key":{"base64":"QR=="}}`, `{"key":{"base64":"Q\nQ=="}}`,
-	`{"key":{"base64":"QQ==","multihash":"` + idText + `"}}`, `{"key":{"multihash":"12D3"}}`, `{"key":{"multihash":"` + strings.Repeat("1", 129) + `"}}`,
+	`{"key":{"base64":"QQ==","multihash":"` + idText + `"}}`, `{"key":{"base64":"QQ=="]}`, `{"key":{"multihash":"12D3"}}`, `{"key":{"multihash":"` + longID.String() + `"}}`, `{"closerPeers":[{"id":"` + longID.String() + `"}]}`,
 	`{"record":null}`, `{"record":[]}`, `{"record":{"author":"me"}}`, `{"record":{"timeReceived":5}}`,
 	`{"closerPeers":{}}`, `{"closerPeers":[{},]}`, `{"closerPeers":[null]}`, `{"closerPeers":[{"id":""}]}`, `{"closerPeers":[{"id":"12D3"}]}`,
 	`{"closerPeers":[{"addrs":["127.0.0.1"]}]}`, `{"closerPeers":[{"addrs":[""]}]}`, `{"closerPeers":[{"addrs":["/ip4/1.2.3.4/` + strings.Repeat("/", 1024) + `"]}]}`,

@@ -24,6 +24,7 @@ func hostileBodies(size int) map[string][]byte {
 		"types":                  fill([]byte{tagType, 1}),
 		"unknown between known":  fill([]byte{0x58, 1, tagType, 1}),
 		"unknown in record":      fill([]byte{tagRecord, 4, 0x58, 1, tagRecordKey, 0}),
+		"records with unknown":   fill([]byte{tagRecord, 2, 0x58, 1}),
 		"unknown in peers":       fill([]byte{tagCloser, 6, 0x58, 1, tagPeerID, 0, 0x58, 1}),
 		"groups":                 fill([]byte{0x5b, 0x5c}),
 		"peers that are unknown": fill([]byte{tagCloser, 2, 0x58, 1}),
@@ -41,6 +42,11 @@ func TestDecodeMemory(t *testing.T) {
 		text := `{"closerPeers":[{}` + strings.Repeat(",{}", size/3-10) + `]}`
 		if n := allocated(func() { decodeHostileJSON(t, text) }); n > 10*uint64(size)+64<<10 {
 			t.Errorf("JSON: %d bytes allocated for a frame of %d", n, size)
+		}
+		half := `[{"addrs":["/ws"]}` + strings.Repeat(`,{"addrs":["/ws"]}`, size/40-1) + `]`
+		text = `{"closerPeers":` + half + `,"providerPeers":` + half + `}`
+		if n := allocated(func() { decodeHostileJSON(t, text) }); n > 10*uint64(size)+64<<10 {
+			t.Errorf("JSON of both kinds: %d bytes allocated for a frame of %d", n, size)
 		}
 		text = `{"closerPeers":[{"addrs":["/ws"` + strings.Repeat(`,"/ws"`, size/6-10) + `]}]}`
 		if n := allocated(func() { decodeHostileJSON(t, text) }); n > 10*uint64(size)+64<<10 {
@@ -66,7 +72,7 @@ func decodeHostileJSON(t *testing.T, text string) {
 }
 
 func checkRoom(t *testing.T, m *Message, size int) {
-	if len(m.CloserPeers)+len(m.ProviderPeers) > peerRoom(size) || countAddrs(m) > addrRoom(size) {
+	if len(m.CloserPeers)+len(m.ProviderPeers) > peerRoom(size) || countAddrs(m) > addrRoom(size) || len(m.addrs) != countAddrs(m) {
 		t.Errorf("%d and %d peers with %d addresses kept of %d bytes", len(m.CloserPeers), len(m.ProviderPeers), countAddrs(m), size)
 	}
 }
@@ -122,6 +128,16 @@ func TestNoAllocations(t *testing.T) {
 		text, err := JSON.Append(nil, m)
 		if err != nil {
 			t.Fatal(err)
+		}
+		room := cap(into.text)
+		for range 2 {
+			if err := JSON.Decode(text, &into); err != nil {
+				t.Fatal(err)
+			}
+			if cap(into.text) == 0 || (room > 0 && cap(into.text) != room) {
+				t.Errorf("%s: the room for text went from %d to %d", name, room, cap(into.text))
+			}
+			room = cap(into.text)
 		}
 		if n := testing.AllocsPerRun(100, func() { _, _ = Protobuf.Type(buf); _, _ = JSON.Type(text) }); n != 0 {
 			t.Errorf("%s: finding the type allocates %v times", name, n)

@@ -76,7 +76,9 @@ type Message struct {
 	// Record is the value carried, if HasRecord.
 	Record    Record
 	HasRecord bool
-	// CloserPeers are peers nearer to the key, nearest first.
+	// CloserPeers are peers nearer to the key, nearest first. Both lists belong
+	// to the Message, which Trim shortens and Reset clears in place: append to
+	// them, do not assign a list that others read.
 	CloserPeers []Peer
 	// ProviderPeers are providers of the key, or the announced provider.
 	ProviderPeers []Peer

@@ -58,6 +58,10 @@ func testPeerSizeCap(t *testing.T, p Peer) {
 		if err != nil || bytes.Count(text, []byte("/ip4/")) != kept {
 			t.Errorf("JSON names %d addresses, want %d (%v)", bytes.Count(text, []byte("/ip4/")), kept, err)
 		}
+		p.Connection = -1 // takes ten bytes
+		if b, err := Protobuf.Append(nil, &Message{ProviderPeers: []Peer{p}}); err != nil || len(b)-4 > MaxPeerSize {
+			t.Errorf("peer of %d bytes (%v)", len(b)-4, err)
+		}
 	}
 }
 
@@ -141,6 +145,10 @@ func TestReset(t *testing.T) {
 	m.CloserPeers = make([]Peer, keptPeers+1)
 	if m.Reset(); cap(m.CloserPeers) != 0 {
 		t.Error("the room of a large message is kept")
+	}
+	m.text = make([]byte, keptText+1)
+	if m.Reset(); cap(m.text) != 0 {
+		t.Error("the room of a large text is kept")
 	}
 }
 

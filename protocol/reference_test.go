@@ -145,8 +145,11 @@ func checkReference(t fataler, b []byte) *Message {
 	t.Helper()
 	d := dynamicpb.NewMessage(schema)
 	wantErr := proto.Unmarshal(b, d)
-	m := new(Message)
+	m, before := new(Message), bytes.Clone(b)
 	err := Protobuf.Decode(b, m)
+	if !bytes.Equal(b, before) {
+		t.Fatalf("%x\nwas changed to %x", before, b)
+	}
 	if err != nil {
 		if wantErr == nil && !stricter(err) {
 			t.Fatalf("%x\nrefused: %v", b, err)
@@ -211,6 +214,27 @@ func TestReferenceAgreesOnVectors(t *testing.T) {
 	for _, v := range vectors(t) {
 		if m := checkReference(t, v.body()); (m != nil) != (v.Expect == "ok") {
 			t.Errorf("%s: taken %t, expected %s", v.Name, m != nil, v.Expect)
+		}
+	}
+}
+
+// What the generators hardly hit.
+func TestReferenceAgreesOnCorners(t *testing.T) {
+	for name, body := range map[string]string{
+		"records that begin with unknown fields":  "1a02" + "5801" + "1a02" + "5802",
+		"records that end with unknown fields":    "1a04" + "0a00" + "5801" + "1a04" + "5802" + "0a00" + "1a00",
+		"unknown, known, unknown, unknown, known": "5801" + "0805" + "5802" + "5803" + "0804" + "5804",
+		"two unknown, known, unknown":             "5801" + "5802" + "0805" + "5803",
+		"unknown in a record, around its key":     "1a08" + "5801" + "0a00" + "5802" + "5803",
+		"unknown in a peer, around its id":        "4a0a" + "5801" + "5801" + "0a00" + "5802" + "5803",
+		"a group around known fields":             "1b" + "0805" + "1c",
+		"a peer as a group":                       "43" + "0a0161" + "44",
+		"a tag of ten bytes":                      "88808080808080808000" + "05",
+		"a tag of ten bytes with high bits":       "88808080808080808001" + "05",
+		"an address of ten kilobytes":             "42848001" + "12808001" + strings.Repeat("00", 1<<14),
+	} {
+		if m := checkReference(t, unhex(body)); m == nil && name != "a tag of ten bytes with high bits" {
+			t.Errorf("%s: refused", name)
 		}
 	}
 }

@@ -88,14 +88,21 @@ func clonePeers(list []Peer, precode bool) (clones []Peer) {
 // of each list and of each peer's addresses.
 func TestTrimBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		draw := func(name string) []Peer {
-			return wide(rapid.IntRange(0, 40).Draw(t, name), rapid.IntRange(0, 70).Draw(t, "addrs"), rapid.IntRange(1, 900).Draw(t, "size"))
+		draw := func(name string) (list []Peer) {
+			for range rapid.IntRange(0, 4).Draw(t, name) {
+				part := wide(rapid.IntRange(0, 20).Draw(t, "peers"), rapid.IntRange(0, 70).Draw(t, "addrs"), rapid.IntRange(1, 900).Draw(t, "size"))
+				list = append(list, part...)
+			}
+			return list
 		}
 		m := &Message{Key: make([]byte, rapid.IntRange(0, 1024).Draw(t, "key")), CloserPeers: draw("closer"), ProviderPeers: draw("providers")}
-		before := *m
+		before, size := *m, Size(m)
 		Trim(m)
 		if Size(m) > MaxAnswer {
 			t.Fatalf("%d bytes left", Size(m))
+		}
+		if size <= AnswerTarget && (Size(m) != size) {
+			t.Fatalf("%d bytes trimmed to %d", size, Size(m))
 		}
 		if len(m.CloserPeers) > len(before.CloserPeers) || len(m.ProviderPeers) > len(before.ProviderPeers) {
 			t.Fatal("peers added")

@@ -160,6 +160,24 @@ func equalPeer(a, b *Peer) bool {
 	return true
 }
 
+// checkNoSpare fails if appending to a slice of a decoded message would write
+// over what lies behind it.
+func checkNoSpare(t *testing.T, m *Message) {
+	t.Helper()
+	all := [][]byte{m.Key, m.Record.Key, m.Record.Value, m.Record.TimeReceived}
+	for _, p := range append(m.CloserPeers[:len(m.CloserPeers):len(m.CloserPeers)], m.ProviderPeers...) {
+		all = append(append(all, p.ID), p.Addrs...)
+		if cap(p.Addrs) != len(p.Addrs) {
+			t.Errorf("room behind the addresses of %x", p.ID)
+		}
+	}
+	for _, v := range all {
+		if cap(v) != len(v) {
+			t.Errorf("room behind %q", v)
+		}
+	}
+}
+
 // surplus is the vector that holds more addresses than a peer is sent with.
 const surplus = "constructed/add-provider-900-addresses"
 
@@ -188,6 +206,7 @@ func testVector(t *testing.T, v vector, m *Message) {
 	if !equal(m, v.Message.message()) {
 		t.Fatalf("decoded %+v\nwant %+v", m, v.Message.message())
 	}
+	checkNoSpare(t, m)
 	if typ, err := Protobuf.Type(v.body()); err != nil || typ != m.Type {
 		t.Fatalf("Type: %v, %v, want %v", typ, err, m.Type)
 	}
