@@ -131,9 +131,18 @@ func TestAnswersStayWithin16KiB(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		long := strings.Repeat("x", 60) + "." + strings.Repeat("y", 20)
 		s, ids := custom(t, 20, addresses(20, "/dns4/"+long+"%02d.example.net/tcp/4001")...)
+		const provided = "a key of many providers"
 		w := start(t, s, ids, transport)
-		for _, q := range []message{findNode("hello"), getValue("/v/hello"), getProviders("hello")} {
+		for i := range 32 {
+			name := fmt.Sprintf("provider %d", i)
+			ids[name] = newIdentity(t, name)
+			w.provide(t, name, provided, addresses(16, "/dns4/"+long+"%02d.example.net/tcp/4002")...)
+		}
+		for _, q := range []message{findNode("hello"), getValue("/v/hello"), getProviders("hello"), getProviders(provided)} {
 			m := w.ask(t, "asker", q)
+			if string(q.key) == provided && len(m.providers) == 0 {
+				t.Error("no providers are left in an answer that has room for some")
+			}
 			if size := len(appendMessage(nil, m)); size > 16<<10 {
 				t.Errorf("%s: answer of %d bytes, want at most 16 KiB", typeNames[q.typ], size)
 			}

@@ -7,15 +7,15 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/kdht/kdht"
 	ours "github.com/kdht/kdht/protocol"
-	"github.com/kdht/kdht/routing"
 )
 
 // clientPeer is the client under test: a kdht peer in client mode that takes
 // nobody into its routing table, so that all requests it makes are the script's.
 type clientPeer struct {
 	host host.Host
-	dht  *routing.DHT
+	dht  *kdht.DHT
 }
 
 // newClient makes a client that is connected to the server.
@@ -26,11 +26,8 @@ func newClient(t *testing.T, transport string, server host.Host) clientPeer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.Close() })
-	dht, err := routing.New(h, routing.Config{
-		Protocol: clientProtocol,
-		Mode:     routing.ModeClient,
-		Filters:  routing.Filters{Table: func(peer.AddrInfo) bool { return false }},
-	})
+	nobody := func(peer.AddrInfo) bool { return false }
+	dht, err := kdht.New(h, kdht.V1ProtocolOverride(clientProtocol), kdht.Mode(kdht.ModeClient), kdht.RoutingTableFilter(nobody))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,14 +14,14 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
-	"github.com/kdht/kdht/routing"
+	"github.com/kdht/kdht"
 	"github.com/kdht/kdht/store"
 )
 
 // server is the peer under test.
 type server struct {
 	host host.Host
-	dht  *routing.DHT
+	dht  *kdht.DHT
 }
 
 // startServer lets kdht serve on h as the set-up says; all else is as a user
@@ -35,20 +35,20 @@ func startServer(h host.Host, s setup) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := routing.Config{
-		Protocol:         protocol.ID(s.Protocol),
-		Validator:        rules,
-		DisableValues:    !s.Values,
-		DisableProviders: !s.Providers,
-		Filters:          routing.Filters{Addresses: filter},
+	opts := []kdht.Option{kdht.V1ProtocolOverride(protocol.ID(s.Protocol)), kdht.Validator(rules), kdht.AddressFilter(filter)}
+	if !s.Values {
+		opts = append(opts, kdht.DisableValues())
+	}
+	if !s.Providers {
+		opts = append(opts, kdht.DisableProviders())
 	}
 	switch {
 	case s.ClientMode:
-		cfg.Mode = routing.ModeClient
+		opts = append(opts, kdht.Mode(kdht.ModeClient))
 	case s.auto:
-		cfg.Mode = routing.ModeAuto
+		opts = append(opts, kdht.Mode(kdht.ModeAuto))
 	}
-	dht, err := routing.New(h, cfg)
+	dht, err := kdht.New(h, opts...)
 	return &server{host: h, dht: dht}, err
 }
 
@@ -103,7 +103,7 @@ func (s *server) put(ctx context.Context, v ownValue) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	if err := s.dht.PutValue(ctx, string(key), value); err != nil && !errors.Is(err, routing.ErrNoPeers) {
+	if err := s.dht.PutValue(ctx, string(key), value); err != nil && !errors.Is(err, kdht.ErrNoPeers) {
 		return err
 	}
 	return nil
@@ -115,7 +115,7 @@ func (s *server) provide(ctx context.Context, keyHex string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.dht.Provide(ctx, cid.NewCidV1(cid.Raw, key), true); err != nil && !errors.Is(err, routing.ErrNoPeers) {
+	if err := s.dht.Provide(ctx, cid.NewCidV1(cid.Raw, key), true); err != nil && !errors.Is(err, kdht.ErrNoPeers) {
 		return err
 	}
 	return nil
