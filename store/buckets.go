@@ -1,7 +1,16 @@
 package store
 
-// slotCount is how many time buckets a validity is cut into, two to spare.
-const slotCount = 128
+const (
+	// slotCount is how many time buckets a validity is cut into, some to spare.
+	slotCount = 128
+	// unfiled is the slot of an item that is in none.
+	unfiled = 1<<32 - 1
+	// sweepChunk is how many items are looked at under one hold of a lock, and
+	// sweepWork how many by one call of Advance, so that neither takes more than some
+	// milliseconds.
+	sweepChunk = 256
+	sweepWork  = 10_000
+)
 
 // place is where buckets holds an item.
 type place struct{ slot, index uint32 }
@@ -10,9 +19,9 @@ type place struct{ slot, index uint32 }
 func (p *place) at() *place { return p }
 
 // buckets holds items by the time they are due, in slots of equal width, so that
-// forgetting costs nothing per item that stays. An item is in exactly one slot.
-// What becomes due later than it was added for is not moved: when its slot comes,
-// the owner adds it again.
+// forgetting costs nothing per item that stays. An item is in one slot at most.
+// What becomes due later than it was added for is not moved: when it is taken, the
+// owner adds it again.
 type buckets[T interface{ at() *place }] struct {
 	width tick   // seconds a slot covers
 	first uint32 // the earliest slot that may hold an item, counted from tick 0
@@ -40,9 +49,13 @@ func (b *buckets[T]) add(now, due tick, x T) {
 	b.size++
 }
 
-// remove takes x, which is in a slot, out of it.
+// remove takes x out of its slot if it is in one.
 func (b *buckets[T]) remove(x T) {
 	p := *x.at()
+	if p.slot == unfiled {
+		return
+	}
+	x.at().slot = unfiled
 	list := b.slots[p.slot%slotCount]
 	last := len(list) - 1
 	moved := list[last]
@@ -54,17 +67,22 @@ func (b *buckets[T]) remove(x T) {
 	b.size--
 }
 
-// take removes and returns the items of the earliest slot if all of it is past,
-// nil if nothing is due.
-func (b *buckets[T]) take(now tick) []T {
+// take removes and returns at most n items of slots that are all past, none if
+// there are no more. What it returns holds until the next call of take.
+func (b *buckets[T]) take(now tick, n int) []T {
 	for b.size > 0 && b.first < now/b.width {
-		list := b.slots[b.first%slotCount]
-		b.slots[b.first%slotCount] = nil
-		b.first++
-		if len(list) > 0 {
-			b.size -= len(list)
-			return list
+		list := &b.slots[b.first%slotCount]
+		if rest := max(len(*list)-n, 0); rest < len(*list) {
+			taken := (*list)[rest:]
+			*list = (*list)[:rest]
+			b.size -= len(taken)
+			for _, x := range taken {
+				x.at().slot = unfiled
+			}
+			return taken
 		}
+		*list = nil
+		b.first++
 	}
 	return nil
 }

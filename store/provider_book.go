@@ -75,7 +75,7 @@ func (b *book) acquire(t tick, h uint64, p *protocol.Peer) *provider {
 	defer s.mu.Unlock()
 	who := s.peers[string(p.ID)]
 	if who == nil {
-		who = &provider{id: string(p.ID), shelf: s, own: keyspace.KeyOf(p.ID) == b.self}
+		who = &provider{id: string(p.ID), shelf: s, place: place{slot: unfiled}, own: keyspace.KeyOf(p.ID) == b.self}
 		who.peer.Store(bare(p.ID))
 		s.peers[who.id] = who
 	}
@@ -109,13 +109,16 @@ func (b *book) listed(t tick, who *provider) *protocol.Peer {
 	return p
 }
 
-// expire forgets addresses of slots that are past.
+// expire forgets addresses that are due, up to a bound on its work.
 func (b *book) expire(t tick) {
+	work := 0
 	for i := range b.shelves {
 		s := &b.shelves[i]
-		s.mu.Lock()
-		s.expire(t, b.addrTTL)
-		s.mu.Unlock()
+		for n := 1; n > 0 && work < sweepWork; work += n {
+			s.mu.Lock()
+			n = s.expire(t, b.addrTTL)
+			s.mu.Unlock()
+		}
 	}
 }
 
@@ -150,25 +153,24 @@ func (s *shelf) learn(t, ttl tick, who *provider, addrs [][]byte) {
 	who.size = addrCost(addrs)
 	s.bytes += int64(who.size)
 	s.due.add(t, after(t, ttl), who)
-	if s.bytes > s.maxBytes {
-		s.expire(t, ttl) // which also brings the slots up to date for giveUp
+	for s.bytes > s.maxBytes && s.expire(t, ttl) > 0 {
 	}
 	for s.bytes > s.maxBytes {
 		s.giveUp(t, ttl)
 	}
 }
 
-func (s *shelf) expire(t, ttl tick) {
-	for list := s.due.take(t); list != nil; list = s.due.take(t) {
-		for _, who := range list {
-			until := after(who.seen.Load(), ttl)
-			// Back into a slot first: strip takes it out of one.
+// expire looks at a few providers whose addresses are due and returns how many.
+func (s *shelf) expire(t, ttl tick) int {
+	due := s.due.take(t, sweepChunk)
+	for _, who := range due {
+		if until := after(who.seen.Load(), ttl); t > until {
+			s.strip(who)
+		} else {
 			s.due.add(t, until, who)
-			if t > until {
-				s.strip(who)
-			}
 		}
 	}
+	return len(due)
 }
 
 // giveUp forgets the addresses of a provider of the earliest slot.

@@ -80,8 +80,8 @@ func (s *shard) admit(t tick, key []byte, k *providedKey, who *provider) error {
 	if k != nil {
 		far = k.far
 	} else {
-		place := keyspace.KeyOf(key)
-		far = farFrom(&s.store.cfg.Self, &place)
+		in := keyspace.KeyOf(key)
+		far = farFrom(&s.store.cfg.Self, &in)
 		if s.store.radius.beyond(far) {
 			return errBeyond
 		}
@@ -89,8 +89,7 @@ func (s *shard) admit(t tick, key []byte, k *providedKey, who *provider) error {
 	if k != nil && len(k.records) >= s.store.cfg.MaxPerKey {
 		return nil // takes another's place
 	}
-	if s.over(newKeys, 1) {
-		s.expire(t)
+	for s.over(newKeys, 1) && s.expire(t) > 0 {
 	}
 	for s.over(newKeys, 1) {
 		if len(s.far) == 0 || s.far[0].far <= far {
@@ -108,8 +107,8 @@ func (s *shard) over(newKeys, share int) bool {
 
 // insert makes an entry for key without providers; the caller adds the first.
 func (s *shard) insert(t tick, key []byte) *providedKey {
-	place := keyspace.KeyOf(key)
-	k := &providedKey{key: string(key), rank: rank{far: farFrom(&s.store.cfg.Self, &place)}}
+	in := keyspace.KeyOf(key)
+	k := &providedKey{key: string(key), place: place{slot: unfiled}, rank: rank{far: farFrom(&s.store.cfg.Self, &in)}}
 	s.keys[k.key] = k
 	s.far.add(k)
 	s.due.add(t, after(t, s.validity), k)
@@ -171,7 +170,7 @@ func (s *shard) drop(k *providedKey, i int) {
 	s.count(-1)
 }
 
-// dropKey forgets k, which is in a slot, and all its records.
+// dropKey forgets k and all its records.
 func (s *shard) dropKey(k *providedKey) {
 	for _, r := range k.records {
 		s.store.book.release(r.who)
@@ -182,25 +181,26 @@ func (s *shard) dropKey(k *providedKey) {
 	s.due.remove(k)
 }
 
-// expire forgets the records of all slots that are past.
-func (s *shard) expire(t tick) {
-	for list := s.due.take(t); list != nil; list = s.due.take(t) {
-		for _, k := range list {
-			oldest := t
-			for i := len(k.records) - 1; i >= 0; i-- {
-				if k.records[i].old(t, s.validity) {
-					s.drop(k, i)
-				} else {
-					oldest = min(oldest, k.records[i].added)
-				}
-			}
-			// Back into a slot even if empty: dropKey takes it out of one.
-			s.due.add(t, after(oldest, s.validity), k)
-			if len(k.records) == 0 {
-				s.dropKey(k)
+// expire looks at a few keys that are due, forgets their old records and returns
+// how many records it looked at.
+func (s *shard) expire(t tick) (work int) {
+	for _, k := range s.due.take(t, sweepChunk) {
+		oldest := t
+		work += 1 + len(k.records)
+		for i := len(k.records) - 1; i >= 0; i-- {
+			if k.records[i].old(t, s.validity) {
+				s.drop(k, i)
+			} else {
+				oldest = min(oldest, k.records[i].added)
 			}
 		}
+		if len(k.records) == 0 {
+			s.dropKey(k)
+		} else {
+			s.due.add(t, after(oldest, s.validity), k)
+		}
 	}
+	return work
 }
 
 func (s *shard) count(n int) {

@@ -103,26 +103,24 @@ func (s *ProviderStore) NextDeadline() time.Time {
 	return s.clock.time(next)
 }
 
-// advanceWork is after how many forgotten records Advance leaves the rest for
-// its next call, so that it does not keep its caller for more than some
-// milliseconds.
-const advanceWork = 10_000
-
 // Advance implements Providers.
 func (s *ProviderStore) Advance(now time.Time) {
 	t := s.clock.tick(now)
-	before := s.size.Load()
 	s.next.at.Store(0)
 	s.book.expire(t)
 	s.next.sooner(s.book.next())
+	work := 0
 	for i := range s.shards {
 		sh := &s.shards[i]
-		sh.mu.Lock()
-		if before-s.size.Load() < advanceWork {
-			sh.expire(t)
+		for n := 1; n > 0; work += n {
+			sh.mu.Lock()
+			n = 0
+			if work < sweepWork {
+				n = sh.expire(t)
+			}
+			s.next.sooner(sh.due.next())
+			sh.mu.Unlock()
 		}
-		s.next.sooner(sh.due.next())
-		sh.mu.Unlock()
 	}
 }
 

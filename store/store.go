@@ -39,7 +39,8 @@ type Values interface {
 	Get(now time.Time, key []byte) (protocol.Record, bool, error)
 	// NextDeadline says when Advance has something to do, zero if never.
 	NextDeadline() time.Time
-	// Advance forgets what has become too old.
+	// Advance forgets what has become too old. It does a bounded amount of work; if
+	// more is left, NextDeadline is not after now.
 	Advance(now time.Time)
 	// Len returns the number of records held, Bytes what they are charged for.
 	Len() int

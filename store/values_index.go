@@ -44,6 +44,10 @@ func (x *valueIndex) init(kv KV, cfg ValuesConfig) {
 	x.records = make(map[keyspace.Key]*heldValue)
 }
 
+// costOf is what a stored record is charged for: itself, an eighth more because
+// memory comes in steps of that size, and its entry.
+func costOf(stored []byte) uint32 { return uint32(len(stored)+len(stored)/8) + indexCost }
+
 // find returns key's entry unless it is too old, nil if there is none.
 func (x *valueIndex) find(t tick, key keyspace.Key) (*heldValue, error) {
 	x.mu.RLock()
@@ -66,7 +70,7 @@ func (x *valueIndex) put(t tick, key keyspace.Key, stored, name []byte) error {
 	if x.closed {
 		return ErrClosed
 	}
-	cost := uint32(len(stored)) + indexCost
+	cost := costOf(stored)
 	e := x.records[key]
 	if err := x.makeRoom(t, e, farFrom(&x.self, &key), cost); err != nil {
 		return fmt.Errorf("%w: %w (key %s)", ErrFull, err, show(name))
@@ -84,7 +88,7 @@ func (x *valueIndex) put(t tick, key keyspace.Key, stored, name []byte) error {
 
 // insert makes an entry for key without cost.
 func (x *valueIndex) insert(t, received tick, key keyspace.Key) *heldValue {
-	e := &heldValue{key: key, received: received, rank: rank{far: farFrom(&x.self, &key)}}
+	e := &heldValue{key: key, received: received, place: place{slot: unfiled}, rank: rank{far: farFrom(&x.self, &key)}}
 	x.records[key] = e
 	x.far.add(e)
 	if x.maxAge > 0 {
@@ -105,7 +109,8 @@ func (x *valueIndex) makeRoom(t tick, e *heldValue, far uint64, cost uint32) err
 	if x.fits(e, cost, 1) {
 		return nil
 	}
-	x.expireLocked(t)
+	for !x.fits(e, cost, 1) && x.expireLocked(t) > 0 {
+	}
 	if e != nil && x.records[e.key] != e {
 		e = nil
 	}
@@ -147,9 +152,7 @@ func (x *valueIndex) drop(e *heldValue) {
 	_ = x.kv.Delete(e.key)
 	delete(x.records, e.key)
 	x.far.remove(e)
-	if x.maxAge > 0 {
-		x.due.remove(e)
-	}
+	x.due.remove(e)
 	x.bytes -= int64(e.cost)
 }
 
@@ -166,25 +169,30 @@ func (x *valueIndex) dropBroken(key keyspace.Key, e *heldValue, broken []byte) {
 	}
 }
 
-// expire forgets every record of the slots that are past.
+// expire forgets what is due, up to a bound on its work.
 func (x *valueIndex) expire(t tick) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if !x.closed {
-		x.expireLocked(t)
+	for work := 0; work < sweepWork; {
+		x.mu.Lock()
+		n := x.expireLocked(t)
+		x.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		work += n
 	}
 }
 
-func (x *valueIndex) expireLocked(t tick) {
-	for list := x.due.take(t); list != nil; list = x.due.take(t) {
-		for _, e := range list {
-			// Back into a slot first: drop takes it out of one.
+// expireLocked looks at a few records that are due and returns how many.
+func (x *valueIndex) expireLocked(t tick) int {
+	due := x.due.take(t, sweepChunk)
+	for _, e := range due {
+		if x.old(t, e) {
+			x.drop(e)
+		} else {
 			x.due.add(t, after(e.received, x.maxAge), e)
-			if x.old(t, e) {
-				x.drop(e)
-			}
 		}
 	}
+	return len(due)
 }
 
 // old reports whether e's age exceeds the limit.
@@ -237,7 +245,7 @@ func (x *valueIndex) load(now time.Time, t tick, key keyspace.Key, b []byte) {
 	defer x.mu.Unlock()
 	rec, received, err := parseStored(b)
 	age := seconds(now.Sub(received))
-	cost := uint32(len(b)) + indexCost
+	cost := costOf(b)
 	if err != nil || keyspace.KeyOf(rec.Key) != key || x.maxAge > 0 && age > x.maxAge ||
 		x.makeRoom(t, nil, farFrom(&x.self, &key), cost) != nil {
 		_ = x.kv.Delete(key)
