@@ -26,7 +26,7 @@ func heap(build func() any) int64 {
 // byte budget bounds memory.
 func TestValueMemory(t *testing.T) {
 	for _, size := range []int{0, 40, 200, 2000} {
-		const n = 20_000
+		const n = 10_000
 		var s *store.ValueStore
 		used := heap(func() any {
 			s = store.NewValues(store.NewMemory(), anything{}, store.ValuesConfig{})
@@ -45,11 +45,11 @@ func TestValueMemory(t *testing.T) {
 	}
 }
 
-// TestProviderMemory: a million records of honest peers take little, and those of
+// TestProviderMemory: records of honest peers take little, and those of
 // hostile ones, each from another peer with as many addresses as are kept, are
 // bounded.
 func TestProviderMemory(t *testing.T) {
-	const n = 100_000
+	const n = 20_000
 	for _, c := range []struct {
 		name       string
 		peers      uint64
@@ -57,7 +57,7 @@ func TestProviderMemory(t *testing.T) {
 		addrs, len int
 		most       int64 // bytes a record
 	}{
-		{"5000 peers, 2 a key", 5000, n / 2, 4, 8, 200},
+		{"100 peers, 2 a key", 100, n / 2, 4, 8, 200},
 		{"new peers, 1 a key", n, n, 4, 8, 800},
 		{"hostile", n, n, 100, 200, 1500},
 	} {

@@ -31,6 +31,15 @@ func key(tb testing.TB, i byte) crypto.PrivKey {
 	return priv
 }
 
+// exampleKey is a key for examples, which have no testing.TB.
+func exampleKey() crypto.PrivKey {
+	priv, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	if err != nil {
+		panic(err)
+	}
+	return priv
+}
+
 func seal(tb testing.TB, priv crypto.PrivKey, name string, seq uint64, expiry time.Time, value string) (string, []byte) {
 	tb.Helper()
 	k, sealed, err := store.SealMut(priv, name, seq, expiry, []byte(value))
