@@ -117,7 +117,10 @@ func (r *jsonReader) addrs() [][]byte {
 	from := len(r.m.addrs)
 	r.open('[')
 	for first := true; r.more(']', first); first = false {
-		r.m.addAddr(r.addr(), len(r.b))
+		text := len(r.text)
+		if addr := r.addr(); !r.m.addAddr(addr, len(r.b)) {
+			r.text = r.text[:text]
+		}
 	}
 	to := len(r.m.addrs)
 	return r.m.addrs[from:to:to]

@@ -166,11 +166,14 @@ func (m *Message) decodePeerFields(p *Peer, b []byte, size int) int {
 }
 
 // addAddr adds an address to the room that all peers of a message of size bytes
-// share.
-func (m *Message) addAddr(addr []byte, size int) {
-	if room := addrRoom(size); len(m.addrs) < room {
-		m.addrs = append(grow(m.addrs, min(size/minAddrSize+1, firstAddrs), room), addr)
+// share, and reports whether it had any left.
+func (m *Message) addAddr(addr []byte, size int) bool {
+	room := addrRoom(size)
+	if len(m.addrs) >= room {
+		return false
 	}
+	m.addrs = append(grow(m.addrs, min(size/minAddrSize+1, firstAddrs), room), addr)
+	return true
 }
 
 // fieldError says what is wrong with the field whose tag starts at byte i.
