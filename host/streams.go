@@ -159,10 +159,12 @@ func (p *streamPool) use(o *outbound) bool {
 	return true
 }
 
-// put takes back a healthy stream: for a waiter, else to be idle.
+// put takes back a healthy stream: for a waiter, else to be idle. One that
+// nobody has use for ends in peace.
 func (p *streamPool) put(o *outbound) {
 	if !p.offer(o) {
-		p.discard(o)
+		o.close()
+		p.vacate(o)
 	}
 }
 
@@ -177,7 +179,7 @@ func (p *streamPool) offer(o *outbound) bool {
 	if len(ps.waiting) > 0 {
 		w := ps.waiting[0]
 		if w.fresh {
-			return false // discard hands it the slot
+			return false // put hands it the slot
 		}
 		ps.waiting = slices.Delete(ps.waiting, 0, 1)
 		w.grant <- grant{stream: o}
@@ -193,13 +195,15 @@ func (p *streamPool) offer(o *outbound) bool {
 	return true
 }
 
-// discard ends a stream that was in use and frees its slot.
+// discard aborts a stream that was in use and frees its slot. It may be called
+// while another goroutine reads or writes, so it looks at nothing of theirs.
 func (p *streamPool) discard(o *outbound) {
-	if o.reusable() {
-		o.close()
-	} else {
-		o.reset()
-	}
+	o.reset()
+	p.vacate(o)
+}
+
+// vacate frees the slot of a stream that was in use and has ended.
+func (p *streamPool) vacate(o *outbound) {
 	p.mu.Lock()
 	delete(p.used, o)
 	p.mu.Unlock()
