@@ -66,7 +66,7 @@ const maxReplicas = 64
 
 // Ping echoes the request without its peers.
 func (h *Handlers) Ping(_ time.Time, _ protocol.Remote, req, resp *protocol.Message) error {
-	echo(req, resp)
+	resp.Echo(req)
 	return nil
 }
 
@@ -127,7 +127,7 @@ func (h *Handlers) PutValue(now time.Time, _ protocol.Remote, req, resp *protoco
 	if err := h.Values.Put(now, req.Record); err != nil {
 		return err
 	}
-	echo(req, resp)
+	resp.Echo(req)
 	return nil
 }
 
@@ -247,10 +247,4 @@ func anyParses(p *protocol.Peer) bool {
 		}
 	}
 	return false
-}
-
-// echo makes resp the request without its peers.
-func echo(req, resp *protocol.Message) {
-	resp.Type, resp.Key, resp.ClusterLevel = req.Type, req.Key, req.ClusterLevel
-	resp.Record, resp.HasRecord, resp.Unknown = req.Record, req.HasRecord, req.Unknown
 }
