@@ -98,12 +98,12 @@ func TestPoolEndsStreamsThatStayIdle(t *testing.T) {
 		b.put(first)
 		time.Sleep(30 * time.Second)
 		b.put(second)
-		time.Sleep(20*time.Second - 1)
+		time.Sleep(20*time.Second - time.Nanosecond)
 		synctest.Wait()
 		if gone(first) {
 			t.Error("ended before its time")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if !gone(first) || gone(second) {
 			t.Error("after 50 s idle the first must be gone, the second not")

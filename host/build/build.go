@@ -57,6 +57,7 @@ type Config struct {
 	// a port; AutoNATService helps others to find out about their reachability.
 	Relay, HolePunching, NATPortMap, AutoNATService bool
 	// Options are applied last: Router, a connection gater, further transports.
+	// What the fields above set cannot be set again.
 	Options []libp2p.Option
 }
 
@@ -74,9 +75,14 @@ func New(cfg Config) (host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	managers, err := cfg.managers()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, libp2p.ConnectionManager(managers.conns), libp2p.ResourceManager(managers.resources))
 	h, err := libp2p.New(append(opts, cfg.Options...)...)
 	if err != nil {
-		return nil, fmt.Errorf("build: make libp2p host: %w", err)
+		return nil, errors.Join(fmt.Errorf("build: make libp2p host: %w", err), managers.close())
 	}
 	if err := listenAll(h, listen, cfg.Listen == nil); err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -125,8 +131,7 @@ func (c *Config) options(key crypto.PrivKey) ([]libp2p.Option, error) {
 	opts = append(opts, c.reachability()...)
 	// Listening comes later, one address after the other, so that each failure is
 	// seen; this also keeps relays off unless they are asked for above.
-	opts = append(opts, libp2p.NoListenAddrs)
-	return c.managed(opts)
+	return append(opts, libp2p.NoListenAddrs), nil
 }
 
 // reachability returns the options for peers behind routers.
@@ -149,20 +154,28 @@ func (c *Config) reachability() []libp2p.Option {
 	return opts
 }
 
-// managed adds the connection and resource managers, which libp2p closes with
-// the host.
-func (c *Config) managed(opts []libp2p.Option) ([]libp2p.Option, error) {
+// managers are what libp2p closes with the host, once there is one.
+type managers struct {
+	conns     *connmgr.BasicConnMgr
+	resources network.ResourceManager
+}
+
+func (m managers) close() error { return errors.Join(m.conns.Close(), m.resources.Close()) }
+
+// managers makes the connection and resource managers.
+func (c *Config) managers() (m managers, err error) {
 	most := c.MaxConns
 	if most == 0 {
 		most = 192
 	}
-	conns, err := connmgr.NewConnManager(most*5/6, most)
-	if err != nil {
-		return nil, fmt.Errorf("build: MaxConns %d: %w", c.MaxConns, err)
+	if most < 0 || c.MaxInbound < 0 {
+		return m, errors.New("build: MaxConns or MaxInbound is negative; leave it 0 for the default")
 	}
-	var resources network.ResourceManager
-	if resources, err = newResourceManager(c.Protocols, c.MaxInbound); err != nil {
-		return nil, errors.Join(fmt.Errorf("build: resource limits: %w", err), conns.Close())
+	if m.conns, err = connmgr.NewConnManager(most*5/6, most); err != nil {
+		return m, fmt.Errorf("build: MaxConns %d: %w", c.MaxConns, err)
 	}
-	return append(opts, libp2p.ConnectionManager(conns), libp2p.ResourceManager(resources)), nil
+	if m.resources, err = newResourceManager(c.Protocols, c.MaxInbound); err != nil {
+		return m, errors.Join(fmt.Errorf("build: resource limits: %w", err), m.conns.Close())
+	}
+	return m, nil
 }

@@ -21,10 +21,10 @@ const (
 	maxInbound = 4096
 	// maxOutbound is above what package host opens.
 	maxOutbound = 4096
-	// perPeerInbound, perPeerOutbound are above package host's 64 and 8: a peer over
+	// perPeerInbound, perPeerOutbound are above what package host grants: a peer over
 	// its limit there loses its idle streams; here it would be refused.
 	perPeerInbound  = 128
-	perPeerOutbound = 32
+	perPeerOutbound = 128
 	// serviceMemory bounds the buffers of all streams: 64 MiB of large frames and
 	// 8 KiB for each stream. peerMemory: one frame of 4 MiB while it is moved from
 	// one buffer to the next, beside the rest (reliability.md P5).
@@ -38,7 +38,7 @@ func newResourceManager(protocols []protocol.ID, inbound int) (network.ResourceM
 	if protocols == nil {
 		protocols = DefaultProtocols
 	}
-	if inbound <= 0 {
+	if inbound == 0 {
 		inbound = maxInbound
 	}
 	all := rcmgr.BaseLimit{

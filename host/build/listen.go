@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multiaddr"
 )
 
@@ -73,6 +74,8 @@ func listenError(a multiaddr.Multiaddr, err error) error {
 		next = "this machine has no such address: use one of its own, or /ip4/0.0.0.0 for all"
 	case errors.Is(err, syscall.EACCES):
 		next = "no permission: choose a port above 1023"
+	case errors.Is(err, swarm.ErrNoTransport):
+		next = "only TCP and QUIC are built in: add the transport to Config.Options, or leave the address out"
 	}
 	return fmt.Errorf("build: cannot listen on %s: %s (%w)", a, next, err)
 }

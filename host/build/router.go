@@ -13,6 +13,12 @@ import (
 	"go.uber.org/fx"
 )
 
+// closingRouter is what a DHT has to be.
+type closingRouter interface {
+	routing.PeerRouting
+	io.Closer
+}
+
 // Router makes a DHT the router of the host that is being made: where libp2p
 // lacks a peer's addresses, it asks the DHT. Closing the host closes the router,
 // which libp2p.Routing alone does not do.
@@ -22,42 +28,28 @@ import (
 //		build.Router(func(h host.Host) (_ *kdht.DHT, err error) { dht, err = kdht.New(h); return dht, err }),
 //	}})
 //
-// construct is called once, when the host has started; an error from it is one
-// of the host's making.
-func Router[R interface {
-	routing.PeerRouting
-	io.Closer
-}](construct func(host.Host) (R, error),
-) libp2p.Option {
-	r := &router{}
+// construct is called once, when the host has started. If it fails, so does
+// making the host.
+func Router[R closingRouter](construct func(host.Host) (R, error)) libp2p.Option {
+	r := &router{construct: func(h host.Host) (closingRouter, error) { return construct(h) }}
 	return libp2p.ChainOptions(
 		libp2p.Routing(func(h host.Host) (routing.PeerRouting, error) {
 			r.host = h
 			return r, nil
 		}),
 		// The hook comes last, so it is the first to be undone: the router closes
-		// while its host still works. Constructing it here rather than above means
+		// while its host still works. Constructing it there rather than above means
 		// that nothing is left over when the host fails to start.
 		libp2p.WithFxOption(fx.Invoke(func(_ routing.PeerRouting, lc fx.Lifecycle) {
-			lc.Append(fx.StartStopHook(func() error { return r.start(construct2(construct)) }, r.stop))
+			lc.Append(fx.StartStopHook(r.start, r.stop))
 		})),
 	)
 }
 
-// closingRouter is what Router is given.
-type closingRouter interface {
-	routing.PeerRouting
-	io.Closer
-}
-
-// construct2 forgets the exact type that construct returns.
-func construct2[R closingRouter](construct func(host.Host) (R, error)) func(host.Host) (closingRouter, error) {
-	return func(h host.Host) (closingRouter, error) { return construct(h) }
-}
-
 // router stands for the DHT from before it exists until after it is closed.
 type router struct {
-	host host.Host
+	host      host.Host
+	construct func(host.Host) (closingRouter, error)
 
 	mu  sync.Mutex
 	dht closingRouter
@@ -76,10 +68,10 @@ func (r *router) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error
 	return dht.FindPeer(ctx, id)
 }
 
-func (r *router) start(construct func(host.Host) (closingRouter, error)) error {
-	dht, err := construct(r.host)
+func (r *router) start() error {
+	dht, err := r.construct(r.host)
 	if err != nil {
-		return err
+		return errors.Join(err, r.host.Close()) // libp2p leaves it open
 	}
 	r.mu.Lock()
 	r.dht = dht
