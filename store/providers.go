@@ -118,7 +118,9 @@ func (s *ProviderStore) Advance(now time.Time) {
 			if work < sweepWork {
 				n = sh.expire(t)
 			}
-			s.next.sooner(sh.due.next())
+			if n == 0 {
+				s.next.sooner(sh.due.next())
+			}
 			sh.mu.Unlock()
 		}
 	}

@@ -11,6 +11,7 @@ package storetest
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/kdht/kdht/protocol/keyspace"
@@ -37,4 +38,16 @@ func whole() (first, last keyspace.Key) {
 		last[i] = 0xff
 	}
 	return first, last
+}
+
+// byDistance returns the numbers 0..n-1 of keys ordered by their distance from
+// self, nearest first.
+func byDistance(self keyspace.Key, n int, keyOf func(i int) []byte) []int {
+	numbers := make([]int, n)
+	places := make([]keyspace.Key, n)
+	for i := range numbers {
+		numbers[i], places[i] = i, keyspace.KeyOf(keyOf(i))
+	}
+	slices.SortFunc(numbers, func(a, b int) int { return keyspace.CompareDistance(&self, &places[a], &places[b]) })
+	return numbers
 }

@@ -12,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/kdht/kdht/protocol"
-	"github.com/kdht/kdht/protocol/keyspace"
 	"github.com/kdht/kdht/store"
 )
 
@@ -33,6 +32,7 @@ func Providers(t *testing.T, open OpenProviders) {
 		"FullKeyKeepsStanding":  providersFullKey,
 		"ManyOfOneKey":          providersMany,
 		"KeepsTheNearest":       providersKeepNearest,
+		"TooOldGoesFirst":       providersExpiredFirst,
 		"SharesUnderPressure":   providersShare,
 		"ClockSetBackOrForward": providersClock,
 		"ManyAtOnce":            providersManyAtOnce,
@@ -294,9 +294,6 @@ func providersOf(t testing.TB, s store.Providers, now time.Time, i, n int) (got 
 	}
 	return got
 }
-
-// keyPlace returns the place of key i in the keyspace.
-func keyPlace(i int) keyspace.Key { return keyspace.KeyOf(multihash(i)) }
 
 // stamp is used as an address that tells when it was announced.
 func stamp(now time.Time) [][]byte {

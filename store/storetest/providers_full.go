@@ -108,15 +108,7 @@ func providersKeepNearest(t *testing.T, open OpenProviders) {
 				}
 			}
 		}
-		keys := make([]int, 1000)
-		for i := range keys {
-			keys[i] = i
-		}
-		slices.SortFunc(keys, func(a, b int) int {
-			x, y := keyPlace(a), keyPlace(b)
-			return keyspace.CompareDistance(&cfg.Self, &x, &y)
-		})
-		for rank, i := range keys {
+		for rank, i := range byDistance(cfg.Self, 1000, multihash) {
 			got := providersOf(t, s, epoch, i, everyone)
 			if rank < 9 && len(got) != 2 || rank > 10 && len(got) != 0 {
 				t.Errorf("%+v: the key of rank %d has %d providers", cfg, rank, len(got))
@@ -124,6 +116,23 @@ func providersKeepNearest(t *testing.T, open OpenProviders) {
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// providersExpiredFirst fills a store with a near key that is too old and a far one
+// that is not: the near one gives way.
+func providersExpiredFirst(t *testing.T, open OpenProviders) {
+	keys := byDistance(place(77), 3, multihash)
+	s := open(t, store.ProvidersConfig{Self: place(77), MaxKeys: 2})
+	defer s.Close() //nolint:errcheck // memory of a test
+	add(t, s, epoch, keys[0], provider(1, 0))
+	now := epoch.Add(72 * time.Hour)
+	add(t, s, now, keys[2], provider(1, 0))
+	add(t, s, now, keys[1], provider(1, 0))
+	for rank, want := range []int{0, 1, 1} {
+		if got := providersOf(t, s, now, keys[rank], everyone); len(got) != want {
+			t.Errorf("the key of rank %d has %d providers, want %d", rank, len(got), want)
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/kdht/kdht/protocol"
-	"github.com/kdht/kdht/protocol/keyspace"
 	"github.com/kdht/kdht/store"
 )
 
@@ -29,6 +28,7 @@ func Values(t *testing.T, open OpenValues) {
 		"RefusesByReason":       valuesRefusals,
 		"ForgetsByAge":          valuesForget,
 		"KeepsTheNearest":       valuesKeepNearest,
+		"TooOldGoesFirst":       valuesExpiredFirst,
 		"ClockSetBackOrForward": valuesClock,
 		"ManyAtOnce":            valuesManyAtOnce,
 	} {
@@ -65,8 +65,10 @@ func (r rules) Select(_ string, values [][]byte) (int, error) {
 	return best, nil
 }
 
+func recKey(i int) []byte { return fmt.Appendf(nil, "/v/%d", i) }
+
 func rec(i int, value string) protocol.Record {
-	return protocol.Record{Key: fmt.Appendf(nil, "/v/%d", i), Value: []byte(value)}
+	return protocol.Record{Key: recKey(i), Value: []byte(value)}
 }
 
 func valuesStampAndCopy(t *testing.T, open OpenValues) {
@@ -183,7 +185,7 @@ func valuesForget(t *testing.T, open OpenValues) {
 	}
 	now := epoch.Add(99 * time.Minute)
 	for i := range 100 {
-		_, found, err := v.Get(now, rec(i, "").Key)
+		_, found, err := v.Get(now, recKey(i))
 		if want := i >= 39; found != want || err != nil {
 			t.Errorf("record of %d minutes: %t, %v", 99-i, found, err)
 		}
@@ -225,19 +227,26 @@ func valuesKeepNearest(t *testing.T, open OpenValues) {
 	if refused < 800 || v.Len() != 10 {
 		t.Errorf("%d refused, %d held", refused, v.Len())
 	}
-	for i := range 1000 {
-		nearer := 0
-		mine := keyspace.KeyOf(rec(i, "").Key)
-		for o := range 1000 {
-			other := keyspace.KeyOf(rec(o, "").Key)
-			if keyspace.CompareDistance(&self, &other, &mine) < 0 {
-				nearer++
-			}
-		}
-		if _, found, _ := v.Get(epoch, rec(i, "").Key); found != (nearer < 10) {
-			t.Errorf("record %d has %d nearer ones and is held: %t", i, nearer, found)
+	for rank, i := range byDistance(self, 1000, recKey) {
+		if _, found, _ := v.Get(epoch, recKey(i)); found != (rank < 10) {
+			t.Errorf("the record of rank %d is held: %t", rank, found)
 		}
 	}
+}
+
+// valuesExpiredFirst fills a store with a near record that is too old and a far
+// one that is not: the near one gives way.
+func valuesExpiredFirst(t *testing.T, open OpenValues) {
+	self := place(77)
+	keys := byDistance(self, 3, recKey)
+	v := open(t, rules{}, store.ValuesConfig{Self: self, MaxRecords: 2})
+	defer v.Close() //nolint:errcheck // memory of a test
+	mustPut(t, v, epoch, rec(keys[0], "5"))
+	now := epoch.Add(72 * time.Hour)
+	mustPut(t, v, now, rec(keys[2], "5"))
+	mustPut(t, v, now, rec(keys[1], "5"))
+	wantValue(t, v, now, keys[1], "5")
+	wantValue(t, v, now, keys[2], "5")
 }
 
 // mustPut puts r, which must succeed.
@@ -251,7 +260,7 @@ func mustPut(t *testing.T, v store.Values, now time.Time, r protocol.Record) {
 // wantValue expects record i to hold value.
 func wantValue(t *testing.T, v store.Values, now time.Time, i int, value string) {
 	t.Helper()
-	got, found, err := v.Get(now, rec(i, "").Key)
+	got, found, err := v.Get(now, recKey(i))
 	if err != nil || !found || string(got.Value) != value {
 		t.Errorf("record %d is %q, %t, %v; want %q", i, got.Value, found, err, value)
 	}

@@ -54,7 +54,7 @@ func valuesManyAtOnce(t *testing.T, open OpenValues) {
 		wg.Go(func() {
 			for n := range byte(200) {
 				i := int(n) % 5
-				r := protocol.Record{Key: rec(i, "").Key, Value: []byte{n, byte(w)}}
+				r := protocol.Record{Key: recKey(i), Value: []byte{n, byte(w)}}
 				if err := v.Put(epoch, r); err != nil && !errors.Is(err, store.ErrOld) {
 					t.Error(err)
 				}
@@ -68,7 +68,7 @@ func valuesManyAtOnce(t *testing.T, open OpenValues) {
 	}
 	wg.Wait()
 	for i := range 5 {
-		if got, _, _ := v.Get(epoch, rec(i, "").Key); len(got.Value) != 2 || got.Value[0] != byte(195+i) {
+		if got, _, _ := v.Get(epoch, recKey(i)); len(got.Value) != 2 || got.Value[0] != byte(195+i) {
 			t.Errorf("key %d ends with %v, want %d first", i, got.Value, 195+i)
 		}
 	}
@@ -110,7 +110,7 @@ func valuesModel(tb testing.TB, t *rapid.T, open OpenValues) {
 		},
 		"get": func(t *rapid.T) {
 			i := rapid.IntRange(0, 9).Draw(t, "key")
-			got, found, err := v.Get(now, rec(i, "").Key)
+			got, found, err := v.Get(now, recKey(i))
 			e, want := fresh(i)
 			if err != nil || found != want {
 				t.Fatalf("get %d: %t, %v; want %t", i, found, err, want)
@@ -174,7 +174,7 @@ func valuesBudgets(tb testing.TB, t *rapid.T, open OpenValues) {
 // missing removes from held what the store does not hold any more and returns it.
 func missing(t *rapid.T, v store.Values, held map[int]string) (gone []int) {
 	for i, value := range held {
-		got, found, err := v.Get(epoch, rec(i, "").Key)
+		got, found, err := v.Get(epoch, recKey(i))
 		if err != nil || found && string(got.Value) != value {
 			t.Fatalf("record %d changed: %v", i, err)
 		}
@@ -190,9 +190,9 @@ func missing(t *rapid.T, v store.Values, held map[int]string) (gone []int) {
 
 // wantFarthest expects gone to be farther from self than everything still held.
 func wantFarthest(t *rapid.T, self *keyspace.Key, held map[int]string, gone int) {
-	lost := keyspace.KeyOf(rec(gone, "").Key)
+	lost := keyspace.KeyOf(recKey(gone))
 	for i := range held {
-		k := keyspace.KeyOf(rec(i, "").Key)
+		k := keyspace.KeyOf(recKey(i))
 		if keyspace.CompareDistance(self, &k, &lost) > 0 {
 			t.Fatalf("record %d was given up although %d is farther", gone, i)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/keyspace"
@@ -82,5 +83,40 @@ func TestProvidersRadius(t *testing.T) {
 	}
 	if s.Keys() != 40 || s.Len() != 41 {
 		t.Errorf("%d records of %d keys", s.Len(), s.Keys())
+	}
+}
+
+// TestAdvanceIsBounded: when everything is due at once, one call of Advance does
+// a part of it and says that there is more.
+func TestAdvanceIsBounded(t *testing.T) {
+	const n = 30_000
+	values := store.NewValues(store.NewMemory(), anything{}, store.ValuesConfig{})
+	providers := store.NewProviders(store.ProvidersConfig{})
+	for i := range uint64(n) {
+		if err := values.Put(epoch, protocol.Record{Key: multihash(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := providers.Add(epoch, multihash(i), contact(i%100, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := epoch.Add(72 * time.Hour)
+	for name, s := range map[string]interface {
+		Len() int
+		Advance(time.Time)
+		NextDeadline() time.Time
+	}{"values": values, "providers": providers} {
+		for held := n; held > 0; held = s.Len() {
+			if next := s.NextDeadline(); next.IsZero() || next.After(now) {
+				t.Fatalf("%s: %d records are due, but it waits for %v", name, held, next)
+			}
+			s.Advance(now)
+			if gone := held - s.Len(); gone == 0 || gone > 11_000 {
+				t.Fatalf("%s: one call forgot %d of %d", name, gone, held)
+			}
+		}
+		if !s.NextDeadline().IsZero() {
+			t.Errorf("%s: waits for %v", name, s.NextDeadline())
+		}
 	}
 }
