@@ -73,7 +73,7 @@ func brief(err error) string {
 		return "nothing listens there (connection refused)"
 	case errors.Is(err, network.ErrNoRemoteAddrs), errors.Is(err, swarm.ErrNoAddresses):
 		return "no address of it is known"
-	case errors.As(err, &dial) && errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded):
 		return "it does not answer"
 	case errors.As(err, &dial) && len(dial.DialErrors) > 0:
 		return control.Line(dial.DialErrors[0].Cause)

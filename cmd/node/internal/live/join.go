@@ -2,12 +2,16 @@ package live
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 )
 
 // Join waits until the node knows another one, or until it is clear that none of
@@ -73,6 +77,30 @@ func (n *Node) tryAll(ctx context.Context) error {
 	return errs[0]
 }
 
+// connect connects to a peer, also if it could not be reached a moment ago, and
+// waits until it has said what it speaks.
+func (n *Node) connect(ctx context.Context, p peer.AddrInfo) error {
+	err := n.host.Connect(ctx, p)
+	if errors.Is(err, swarm.ErrDialBackoff) {
+		err = n.host.Connect(network.WithForceDirectDial(ctx, "asked for by name"), p)
+	}
+	if err != nil {
+		return err
+	}
+	identifying, ok := n.host.(interface{ IDService() identify.IDService })
+	if !ok {
+		return nil
+	}
+	for _, c := range n.host.Network().ConnsToPeer(p.ID) {
+		select {
+		case <-identifying.IDService().IdentifyWait(c):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // try connects to a bootstrap peer and looks whether it serves our network.
 func (n *Node) try(ctx context.Context, p peer.AddrInfo) error {
 	if p.ID == n.host.ID() {
@@ -82,11 +110,11 @@ func (n *Node) try(ctx context.Context, p peer.AddrInfo) error {
 	if full := FullAddrs(p); len(full) > 0 {
 		addr = full[0]
 	}
-	if err := n.host.Connect(ctx, p); err != nil {
+	if err := n.connect(ctx, p); err != nil {
 		return control.Errorf(control.NoPeers, "cannot reach %s: %s; does that node run, and is the address still right?", addr, brief(err))
 	}
 	protocols, err := n.host.Peerstore().GetProtocols(p.ID)
-	if err != nil || slices.Contains(protocols, n.protocol) {
+	if err != nil || len(protocols) == 0 || slices.Contains(protocols, n.protocol) {
 		return nil
 	}
 	for _, id := range protocols {

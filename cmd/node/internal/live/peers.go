@@ -74,7 +74,7 @@ func (n *Node) Ping(ctx context.Context, r control.PingRequest, _ control.Watch)
 	if p.ID == n.host.ID() {
 		return nil, control.Errorf(control.Usage, "%s is this node itself: give another peer's id", p.ID)
 	}
-	if err := n.host.Connect(ctx, p); err != nil {
+	if err := n.connect(ctx, p); err != nil {
 		if ctx.Err() != nil {
 			return nil, control.AsError(ctx.Err())
 		}

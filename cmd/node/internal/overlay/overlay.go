@@ -47,6 +47,9 @@ func Start(ctx context.Context, cfg Config) (*Overlay, error) {
 	err := o.start(ctx, cfg)
 	if err != nil {
 		o.Close()
+		if ctx.Err() != nil { // whatever it was that did not happen in time
+			err = ctx.Err()
+		}
 		return nil, err
 	}
 	return o, nil
