@@ -12,6 +12,10 @@ import (
 // is a single frame (reliability.md P4).
 const peerBuffered = 1 << 20
 
+// glance is about how many streams are looked at to find one that has to go, so
+// that a flood of new streams costs the same whatever the number of old ones.
+const glance = 256
+
 // registry knows all inbound streams and keeps them within their bounds. When
 // there are many it prefers new streams to waiting ones and peers with few
 // streams to peers with many, so that idle streams never lock anyone out
@@ -19,12 +23,13 @@ const peerBuffered = 1 << 20
 type registry struct {
 	perPeer, total, maxBuffered int // bounds
 
-	pressed atomic.Bool    // more than 80 % of total
+	pressed atomic.Bool    // more than 80 % of total or maxBuffered
 	running sync.WaitGroup // streams between add and leave
 
 	mu       sync.Mutex
 	open     bool
 	peers    map[peer.ID]*inboundPeer
+	bySize   []map[*inboundPeer]struct{} // peers by their number of streams
 	count    int
 	buffered int
 }
@@ -35,10 +40,15 @@ type inboundPeer struct {
 }
 
 func newRegistry(cfg Config) *registry {
-	return &registry{
+	r := &registry{
 		perPeer: cfg.MaxInboundPerPeer, total: cfg.MaxInbound, maxBuffered: cfg.MaxBuffered,
-		peers: make(map[peer.ID]*inboundPeer),
+		peers:  make(map[peer.ID]*inboundPeer),
+		bySize: make([]map[*inboundPeer]struct{}, cfg.MaxInboundPerPeer+1),
 	}
+	for i := range r.bySize {
+		r.bySize[i] = make(map[*inboundPeer]struct{})
+	}
+	return r
 }
 
 // start lets streams in.
@@ -90,8 +100,8 @@ func (r *registry) admit(in *inbound) (loser *inbound, err error) {
 	if p == nil {
 		p = &inboundPeer{streams: make(map[*inbound]struct{})}
 	}
-	limit, pressed := r.perPeer, r.underPressure()
-	if pressed {
+	limit, crowded := r.perPeer, r.crowded()
+	if crowded {
 		limit = (limit + 1) / 2
 	}
 	switch {
@@ -103,38 +113,57 @@ func (r *registry) admit(in *inbound) (loser *inbound, err error) {
 		if loser = r.oust(r.greediest(0)); loser == nil {
 			return nil, errFull
 		}
-	case pressed:
+	case crowded:
 		// Early, so that a peer with one stream does not have to go.
 		loser = r.oust(r.greediest(max(1, len(p.streams))))
 	}
-	p.streams[in] = struct{}{}
-	r.peers[in.peer] = p
-	r.count++
-	r.pressed.Store(r.underPressure())
+	if len(p.streams) == 0 {
+		r.peers[in.peer] = p // again, if its only stream had to go
+	}
+	r.resize(p, func() { p.streams[in] = struct{}{} })
 	r.running.Add(1)
 	return loser, nil
 }
 
-func (r *registry) underPressure() bool { return r.count > r.total/5*4 }
+// resize changes a peer's streams and keeps the books about their number.
+func (r *registry) resize(p *inboundPeer, change func()) {
+	before := len(p.streams)
+	delete(r.bySize[before], p)
+	change()
+	after := len(p.streams)
+	if after > 0 {
+		r.bySize[after][p] = struct{}{}
+	}
+	r.count += after - before
+	r.weigh()
+}
+
+func (r *registry) crowded() bool { return r.count > r.total/5*4 }
+
+// weigh notes whether there is pressure.
+func (r *registry) weigh() { r.pressed.Store(r.crowded() || r.buffered > r.maxBuffered/5*4) }
 
 // greediest returns the peer with most streams of those that have more than
-// floor and one of them waiting; among equals the one that waits longest. It may
-// be nil.
+// floor and one of them waiting; among equals the one that waits longest, as far
+// as a glance shows. It may be nil.
 func (r *registry) greediest(floor int) *inboundPeer {
-	var found *inboundPeer
-	var foundSince int64
-	for _, p := range r.peers {
-		n := len(p.streams)
-		if n <= floor || found != nil && n < len(found.streams) {
-			continue
+	seen := 0
+	for n := r.perPeer; n > floor; n-- {
+		var found *inboundPeer
+		var foundSince int64
+		for p := range r.bySize[n] {
+			if in, since := p.longestWaiting(); in != nil && (found == nil || since < foundSince) {
+				found, foundSince = p, since
+			}
+			if seen += n; seen > glance {
+				break
+			}
 		}
-		in, since := p.longestWaiting()
-		if in == nil || found != nil && n == len(found.streams) && since >= foundSince {
-			continue
+		if found != nil {
+			return found
 		}
-		found, foundSince = p, since
 	}
-	return found
+	return nil
 }
 
 // longestWaiting returns the stream that has waited longest, and since when.
@@ -181,12 +210,10 @@ func (r *registry) remove(in *inbound) {
 		return
 	}
 	r.grant(p, in, 0)
-	delete(p.streams, in)
+	r.resize(p, func() { delete(p.streams, in) })
 	if len(p.streams) == 0 {
 		delete(r.peers, in.peer)
 	}
-	r.count--
-	r.pressed.Store(r.underPressure())
 }
 
 // peerOf returns the entry that a stream is in, or nil.
@@ -222,4 +249,5 @@ func (r *registry) grant(p *inboundPeer, in *inbound, n int) {
 	p.buffered += n - in.buffered
 	r.buffered += n - in.buffered
 	in.buffered = n
+	r.weigh()
 }

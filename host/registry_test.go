@@ -207,6 +207,9 @@ func checkBooks(t *testing.T, r *registry) {
 				t.Fatal("a stream that gave way is still counted")
 			}
 		}
+		if _, ok := r.bySize[len(p.streams)][p]; !ok {
+			t.Fatalf("peer %s with %d streams is filed elsewhere", id, len(p.streams))
+		}
 		if mine != p.buffered || len(p.streams) == 0 || len(p.streams) > r.perPeer {
 			t.Fatalf("peer %s: %d streams, %d bytes counted, %d granted", id, len(p.streams), p.buffered, mine)
 		}
@@ -216,7 +219,14 @@ func checkBooks(t *testing.T, r *registry) {
 		count += len(p.streams)
 		buffered += mine
 	}
-	if count != r.count || buffered != r.buffered || count > r.total || buffered > r.maxBuffered || r.pressed.Load() != r.underPressure() {
+	filed := 0
+	for _, peers := range r.bySize {
+		filed += len(peers)
+	}
+	if filed != len(r.peers) {
+		t.Fatalf("%d peers, %d of them filed by size", len(r.peers), filed)
+	}
+	if count != r.count || buffered != r.buffered || count > r.total || buffered > r.maxBuffered || r.pressed.Load() != (count > 40 || buffered > r.maxBuffered/5*4) {
 		t.Fatalf("%d streams counted %d, %d bytes counted %d", count, r.count, buffered, r.buffered)
 	}
 }
