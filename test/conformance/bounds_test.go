@@ -118,6 +118,8 @@ func overEach(t *testing.T, f func(t *testing.T, transport string)) {
 	for _, transport := range transports {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
+			customs <- struct{}{}
+			defer func() { <-customs }()
 			f(t, transport)
 		})
 	}

@@ -36,7 +36,9 @@ func newClient(t *testing.T, transport string, server host.Host) clientPeer {
 			t.Errorf("close the client: %v", err)
 		}
 	})
-	if err := h.Connect(t.Context(), *host.InfoFromHost(server)); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := dial(ctx, h, server); err != nil {
 		t.Fatal(err)
 	}
 	return clientPeer{host: h, dht: dht}

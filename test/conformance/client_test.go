@@ -150,7 +150,7 @@ func TestClientExchanges(t *testing.T) {
 
 // playing bounds how many cases run at once; one that waits for silence takes
 // ten seconds, so it does not count.
-var playing = make(chan struct{}, 16)
+var playing = make(chan struct{}, 8)
 
 func (c *clientCase) run(t *testing.T, transport string, reused bool) {
 	if !strings.HasPrefix(c.Name, "silence") {

@@ -12,7 +12,7 @@ import (
 )
 
 // TestMain lets all exchanges wait at once: most of a replay is waiting for
-// silence. What they cost is bounded by each world's busy slots instead.
+// silence. What is done at once is bounded by slots (busy) instead.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	chosen := false
@@ -80,8 +80,8 @@ func replaySetup(t *testing.T, all setups, exchanges []exchange, name, transport
 				t.Fatalf("the set-up did not come alive: %v", err)
 			}
 			if e.WaitMs == 0 {
-				w.busy <- struct{}{}
-				defer func() { <-w.busy }()
+				busy <- struct{}{}
+				defer func() { <-busy }()
 			}
 			if err := w.play(t.Context(), e); err != nil {
 				t.Errorf("%s: %s\n%v", e.Section, e.About, err)

@@ -76,15 +76,14 @@ func validators(names map[string]string) (recordrules.Validator, error) {
 	return rules, nil
 }
 
-// prepare waits until the members are in the routing table and lets the server
-// put and provide what the set-up says it has.
+// prepare waits until the members are in the routing table and who has left is
+// known to have, and lets the server put and provide what the set-up says it has.
 func (s *server) prepare(ctx context.Context, w *world) error {
-	err := w.until(ctx, fmt.Sprintf("%d members are in the routing table", len(w.setup.Table)), func() bool {
-		n := 0
-		for _, b := range s.dht.Buckets() {
-			n += len(b.Peers)
-		}
-		return n == len(w.setup.Table)
+	members := len(w.setup.Table)
+	connected := members + len(w.setup.Connected)
+	err := w.until(ctx, fmt.Sprintf("%d peers are connected, %d in the routing table", connected, members), func() bool {
+		now := s.dht.Stats()
+		return now.Table == members && now.Connected == connected
 	})
 	for _, v := range w.setup.OwnValues {
 		err = errors.Join(err, s.put(ctx, v))

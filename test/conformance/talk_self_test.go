@@ -38,7 +38,9 @@ func pair(t *testing.T, transport string) (asker, server host.Host) {
 		t.Cleanup(func() { _ = h.Close() })
 		hosts[i] = h
 	}
-	if err := hosts[0].Connect(t.Context(), *host.InfoFromHost(hosts[1])); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := dial(ctx, hosts[0], hosts[1]); err != nil {
 		t.Fatal(err)
 	}
 	return hosts[0], hosts[1]
