@@ -108,7 +108,7 @@ func TestTwoShells(t *testing.T) {
 func TestLookingAround(t *testing.T) {
 	t.Parallel()
 	u := newUser(t)
-	first, second, join := u.pair()
+	_, _, join := u.pair()
 	id := strings.TrimSpace(u.kdht("id").ok())
 	other := strings.TrimSpace(u.kdht("id", "--name", "node-2").ok())
 	for _, c := range []struct {
@@ -139,7 +139,13 @@ func TestLookingAround(t *testing.T) {
 	if code := pinging.end(os.Interrupt); code != 130 {
 		t.Errorf("Ctrl-C during ping: ended with %d", code)
 	}
-	_, _ = first, second
+	// A client signs with the key of the user's node, or with one that is given.
+	if got := u.kdht("put", "--mut", "x", "--text", "y", join[0], join[1]).ok(); got != "/mut/"+id+"/x\n" {
+		t.Errorf("signed under %s", got)
+	}
+	if got := u.kdht("put", "--mut", "x", "--text", "y", "--sign-with", filepath.Join(u.home, ".local/state/kdht/node-2/key"), join[0], join[1]).ok(); got != "/mut/"+other+"/x\n" {
+		t.Errorf("signed under %s", got)
+	}
 }
 
 func TestJSON(t *testing.T) {

@@ -17,43 +17,33 @@ import (
 // Join waits until the node knows another one, or until it is clear that none of
 // its bootstrap peers is of use. The first node of a network has joined at once.
 func (n *Node) Join(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	trying, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready := make(chan error, 1)
-	go func() { ready <- n.dht.WaitReady(ctx) }()
+	go func() { ready <- n.dht.WaitReady(trying) }()
 	tried := make(chan error, 1)
-	go func() { tried <- n.tryAll(ctx) }()
+	go func() { tried <- n.tryAll(trying) }()
+	var err, hopeless error
 	select {
-	case err := <-ready:
-		if err == nil {
-			return nil
+	case err = <-ready:
+		if err != nil {
+			hopeless = <-tried
 		}
-		if hopeless := <-tried; hopeless != nil && ctx.Err() != context.Canceled {
-			return hopeless // it says more
+	case hopeless = <-tried:
+		if hopeless != nil {
+			cancel()
 		}
-		return n.joinError(ctx, err)
-	case hopeless := <-tried:
-		if hopeless == nil {
-			return n.joinError(ctx, <-ready)
-		}
-		cancel()
-		if <-ready == nil { // another was found meanwhile, in another way
-			return nil
-		}
-		return hopeless
+		err = <-ready // nil if another was found meanwhile, in another way
 	}
-}
-
-// joinError says why nobody was found in time.
-func (n *Node) joinError(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case context.Cause(ctx) == context.Canceled:
-		return control.AsError(context.Canceled)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return control.AsError(ctx.Err())
+	case hopeless != nil:
+		return hopeless // it says more
 	}
-	text := strings.TrimSuffix(brief(err), " ("+context.DeadlineExceeded.Error()+")")
-	return control.Errorf(control.NoPeers, "%s", text)
+	return control.Errorf(control.NoPeers, "%s", strings.TrimSuffix(control.Line(err), " ("+context.DeadlineExceeded.Error()+")"))
 }
 
 // tryAll connects to every bootstrap peer once. It returns nil as soon as one of

@@ -14,6 +14,7 @@ import (
 
 // observed runs op, tells w each hop of its lookup, and returns its report.
 func (n *Node) observed(ctx context.Context, w control.Watch, op func(context.Context) error) (control.Report, error) {
+	n.settle(ctx)
 	var report routing.Report
 	ctx = routing.WithReport(ctx, &report)
 	if w == nil {
@@ -37,6 +38,20 @@ func (n *Node) observed(ctx context.Context, w control.Watch, op func(context.Co
 	cancel()
 	<-done
 	return asReport(report), err
+}
+
+// settleTime is how long an operation waits for peers that are connected but not
+// verified yet. That takes one round trip.
+const settleTime = time.Second
+
+// settle lets a node that has just been connected to find out by whom, so that
+// the first operation after somebody has joined it does not fail.
+func (n *Node) settle(ctx context.Context) {
+	if n.Peers() == 0 {
+		ctx, cancel := context.WithTimeout(ctx, settleTime)
+		defer cancel()
+		_ = n.dht.WaitReady(ctx) // at once if nobody is connected
+	}
 }
 
 func (n *Node) hop(e *core.QueryEvent) *control.Hop {
