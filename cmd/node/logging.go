@@ -22,6 +22,10 @@ func setLogging(level string) error {
 	}
 	cfg := logging.GetConfig()
 	cfg.Level, cfg.Stderr, cfg.Stdout, cfg.SubsystemLevels = parsed, true, false, nil
+	if level == "error" {
+		// What it logs as errors is of listeners being closed, or is returned as well.
+		cfg.SubsystemLevels = map[string]logging.LogLevel{"swarm2": logging.LevelFatal}
+	}
 	logging.SetupLogging(cfg)
 	gologshim.SetDefaultHandler(logging.SlogHandler())
 	if level == "warn" || level == "error" {
