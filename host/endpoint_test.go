@@ -14,7 +14,9 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	corerecord "github.com/libp2p/go-libp2p/core/record"
 	"github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-varint"
 )
@@ -160,9 +162,9 @@ func TestHostileBytes(t *testing.T) {
 func TestHalfClose(t *testing.T) {
 	overBoth(t, func(t *testing.T, listen string) {
 		a, b := newNode(t, listen, Config{}), newNode(t, listen, Config{})
-		var got []byte
+		handled := make(chan string, 1)
 		b.Serve(map[protocol.ID]FrameHandler{testProtocol: func(_ Sender, frame, _ []byte) ([]byte, time.Duration, error) {
-			got = bytes.Clone(frame)
+			handled <- string(frame)
 			return nil, 0, nil
 		}})
 		a.knows(b)
@@ -180,8 +182,8 @@ func TestHalfClose(t *testing.T) {
 		if _, err := s.ReadFrame(); err != io.EOF {
 			t.Errorf("no answer and a clean end: %v", err)
 		}
-		if string(got) != "record" { // the end is seen after the frame has been handled
-			t.Errorf("handled %q", got)
+		if len(handled) != 1 || <-handled != "record" {
+			t.Error("the end is seen before the frame has been handled")
 		}
 		s.Release()
 		if a.pool.idle.Len() != 0 {
@@ -426,6 +428,55 @@ func TestPeerAddrs(t *testing.T) {
 		if len(a.h.Peerstore().Addrs(a.ID())) > 1 {
 			t.Error("remembered strange addresses of itself")
 		}
+	})
+}
+
+// Signed addresses come before those only heard of, and what identify has refused
+// to take from the signed record does not come at all.
+func TestPeerAddrsCertified(t *testing.T) {
+	a, b := newNode(t, "/ip4/127.0.0.1/tcp/0", Config{}), newNode(t, "/ip4/127.0.0.1/tcp/0", Config{})
+	heard, signed, refused := multiaddr.StringCast("/ip4/192.0.2.1/tcp/1"), multiaddr.StringCast("/ip4/192.0.2.2/tcp/1"), multiaddr.StringCast("/ip4/10.0.0.1/tcp/1")
+	record := &peer.PeerRecord{PeerID: b.ID(), Seq: 1 << 62, Addrs: []multiaddr.Multiaddr{refused, signed}}
+	envelope, err := corerecord.Seal(record, b.h.Peerstore().PrivKey(b.ID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	book, ok := peerstore.GetCertifiedAddrBook(a.h.Peerstore())
+	if !ok {
+		t.Fatal("the peerstore keeps no signed records")
+	}
+	if accepted, err := book.ConsumePeerRecord(envelope, time.Hour); err != nil || !accepted {
+		t.Fatal(accepted, err)
+	}
+	a.h.Peerstore().SetAddr(b.ID(), refused, 0)
+	a.Remember(b.ID(), []multiaddr.Multiaddr{heard, signed}, time.Hour)
+	if got := a.PeerAddrs(b.ID()); len(got) != 2 || !got[0].Equal(signed) || !got[1].Equal(heard) {
+		t.Errorf("addresses %v, want %v and %v", got, signed, heard)
+	}
+}
+
+func TestHostClosesFirst(t *testing.T) {
+	overBoth(t, func(t *testing.T, listen string) {
+		a, b := newNode(t, listen, Config{}), newNode(t, listen, Config{})
+		b.serveEcho()
+		a.knows(b)
+		if _, _, err := a.ask(t, b, "x"); err != nil {
+			t.Fatal(err)
+		}
+		stop, err := a.Watch(Watcher{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(a.h.Close(), b.h.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := a.ask(t, b, "y"); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("asking from a closed host: %v", err)
+		}
+		if err := errors.Join(a.Close(), b.Close()); err != nil {
+			t.Error(err)
+		}
+		stop()
 	})
 }
 

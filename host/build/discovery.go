@@ -24,8 +24,7 @@ const (
 // them, until it is closed. service sets networks apart that share a cable: only
 // peers that use the same name find each other.
 func Discover(h host.Host, service string) (io.Closer, error) {
-	d := &discovery{host: h, slots: make(chan struct{}, foundAtOnce)}
-	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d := newDiscovery(h)
 	d.service = mdns.NewMdnsService(h, service, d)
 	if err := d.service.Start(); err != nil {
 		d.cancel()
@@ -43,6 +42,12 @@ type discovery struct {
 	cancel  context.CancelFunc
 	slots   chan struct{}
 	dials   sync.WaitGroup
+}
+
+func newDiscovery(h host.Host) *discovery {
+	d := &discovery{host: h, slots: make(chan struct{}, foundAtOnce)}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	return d
 }
 
 // HandlePeerFound implements mdns.Notifee.
