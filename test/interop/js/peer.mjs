@@ -49,6 +49,7 @@ const node = await createLibp2p({
   transports: listen.some(a => a.includes('/quic-v1')) ? [tcp(), quic({ ipv6: false })] : [tcp()],
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
+  connectionManager: { inboundConnectionThreshold: Infinity }, // the default takes five a second from one address, here everybody's
   connectionGater: {
     denyDialMultiaddr: address => !onLoopback(address),
     filterMultiaddrForDial: address => onLoopback(address)
@@ -68,6 +69,8 @@ const node = await createLibp2p({
   }
 })
 const dht = node.services.dht
+
+let refreshing
 
 const infoOf = peer => ({ peer: peer.id.toString(), addrs: peer.multiaddrs.map(a => a.toString()) })
 
@@ -105,8 +108,11 @@ const commands = {
   // Peers in the routing table.
   peers: async () => ({ size: dht.routingTable.size }),
 
-  refresh: async (_, options) => {
-    await dht.refreshRoutingTable(options)
+  // Looks for its own neighbours again, which js-libp2p by itself does only every five minutes. Returns at once.
+  refresh: async () => {
+    refreshing ??= walk(dht.getClosestPeers(node.peerId.toMultihash().bytes, { signal: AbortSignal.timeout(5000) }), () => {})
+      .catch(() => {}) // nobody to ask yet
+      .finally(() => { refreshing = undefined })
     return { size: dht.routingTable.size }
   },
 
@@ -133,9 +139,13 @@ const commands = {
 
   get: async ({ key }, options) => {
     let value
-    const told = await walk(dht.get(bytes(key), options), event => { if (event.name === 'VALUE') value = event.value })
+    const from = new Set() // who answered with a value, the best one or not
+    const told = await walk(dht.get(bytes(key), options), event => {
+      if (event.name === 'PEER_RESPONSE' && event.record != null) from.add(event.from.toString())
+      if (event.name === 'VALUE') value = event.value
+    })
     if (value == null) throw notFound('no value', told)
-    return { value: base64(value), told }
+    return { value: base64(value), from: [...from], told }
   },
 
   provide: async ({ cid }, options) => {
@@ -148,12 +158,14 @@ const commands = {
 
   findProviders: async ({ cid, count = 20 }, options) => {
     const found = new Map()
+    const from = new Set() // who named a provider
     const told = await walk(dht.findProviders(CID.parse(cid), options), event => {
+      if (event.name === 'PEER_RESPONSE' && event.providers.length > 0) from.add(event.from.toString())
       if (event.name !== 'PROVIDER') return
       for (const peer of event.providers) found.set(peer.id.toString(), infoOf(peer))
       return found.size < count
     })
-    return { providers: [...found.values()], told }
+    return { providers: [...found.values()], from: [...from], told }
   },
 
   closest: async ({ key }, options) => {
