@@ -60,7 +60,11 @@ func (a *app) provider(rest control.Watch) control.Watch {
 		case a.json:
 			_ = writeJSON(a.stdout, e)
 		default:
-			line := strings.Join(append([]string{e.Provider.ID}, full(*e.Provider)...), " ")
+			between := " "
+			if isTerminal(a.stdout) {
+				between = "\n  " // a line would be a wall of text there
+			}
+			line := strings.Join(append([]string{e.Provider.ID}, full(*e.Provider)...), between)
 			_, _ = a.stdout.Write([]byte(line + "\n"))
 		}
 	}

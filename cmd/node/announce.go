@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/kdht/kdht/cmd/node/internal/live"
+)
+
+// announce prints who the node is and how to join it.
+func (a *app) announce(n *live.Node, p place) error {
+	addrs := live.FullAddrs(n.Info())
+	lines := a.joinLines(addrs)
+	return a.result(struct {
+		ID      string   `json:"id"`
+		Addrs   []string `json:"addrs"`
+		Name    string   `json:"name,omitempty"`
+		Key     string   `json:"key"`
+		Control string   `json:"control"`
+		Join    []string `json:"join"`
+	}{n.ID().String(), addrs, p.Name, p.KeyFile, p.socket, lines}, func(w io.Writer) {
+		fmt.Fprintf(w, "id       %s\n", n.ID())
+		for i, addr := range addrs {
+			fmt.Fprintf(w, "%-7s  %s\n", []string{"listens", ""}[min(i, 1)], addr)
+		}
+		fmt.Fprintf(w, "key      %s\ncontrol  %s\n", p.KeyFile, p.socket)
+		for i, line := range lines {
+			fmt.Fprintf(w, "\n%s\n  %s\n", []string{"To add a node, paste into another shell of this machine:", "or of another machine:"}[i], line)
+		}
+		if len(lines) > 0 {
+			fmt.Fprintln(w)
+		}
+	})
+}
+
+// joinLines are the commands that start another node: on this machine, and, if
+// there is an address for it, on another.
+func (a *app) joinLines(addrs []string) []string {
+	line := func(addr string) string {
+		if a.session.prefix != defaultPrefix {
+			addr += " --protocol-prefix " + a.session.prefix
+		}
+		return "kdht run --bootstrap " + addr
+	}
+	var here, there string
+	for _, addr := range addrs {
+		local := strings.HasPrefix(addr, "/ip4/127.") || strings.HasPrefix(addr, "/ip6/::1/")
+		if local && here == "" {
+			here = addr
+		}
+		if !local && there == "" {
+			there = addr
+		}
+	}
+	var lines []string
+	for _, addr := range []string{here, there} {
+		if addr != "" {
+			lines = append(lines, line(addr))
+		}
+	}
+	return lines
+}
