@@ -1,10 +1,6 @@
 package conformance
 
-import (
-	"testing"
-
-	"github.com/kdht/kdht/protocol"
-)
+import "testing"
 
 // deviation is an expectation of exchanges.json that kdht does not meet on
 // purpose: wire.md §22 says what it does instead.
@@ -28,7 +24,7 @@ var deviations = map[string]deviation{
 }
 
 // tellAtMost replaces the recorded number of addresses of the only provider in
-// the last answer: of those it announced in the first frame, 1 to MaxAddrs.
+// the last answer: of those it announced in the first frame, 1 to maxAddrs.
 func tellAtMost(recorded int) func(*exchange) {
 	return func(e *exchange) {
 		last := e.Expect[len(e.Expect)-1].shape
@@ -39,7 +35,7 @@ func tellAtMost(recorded int) func(*exchange) {
 		if err != nil || len(request.providers) != 1 {
 			panic("BUG: " + e.Name + " announces not one provider")
 		}
-		last.ProviderPeers[0].AddrsCount = protocol.MaxAddrs
+		last.ProviderPeers[0].AddrsCount = maxAddrs
 		last.ProviderPeers[0].announced = addrTexts(request.providers[0].addrs)
 	}
 }
