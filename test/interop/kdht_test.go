@@ -73,7 +73,7 @@ func (p *kdhtPeer) tableSize(context.Context) (int, error) {
 	return size, nil
 }
 
-func (p *kdhtPeer) refresh(context.Context) {} // it refreshes its table by itself when it joins
+func (p *kdhtPeer) refresh(ctx context.Context) { _ = p.dht.Refresh(ctx) } // what it found shows in the table
 
 func (p *kdhtPeer) about(context.Context) string {
 	return fmt.Sprintf("%d connections", len(p.host.Network().Conns()))
