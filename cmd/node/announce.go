@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/kdht/kdht/cmd/node/internal/live"
@@ -41,7 +43,7 @@ func (a *app) joinLines(addrs []string) []string {
 		if a.session.prefix != defaultPrefix {
 			addr += " --protocol-prefix " + a.session.prefix
 		}
-		return "kdht run --bootstrap " + addr
+		return calledAs(os.Args[0]) + " run --bootstrap " + addr
 	}
 	var here, there string
 	for _, addr := range addrs {
@@ -60,4 +62,18 @@ func (a *app) joinLines(addrs []string) []string {
 		}
 	}
 	return lines
+}
+
+// calledAs is how to call the program again in a shell like the one it was called
+// in, from the name it was called by.
+func calledAs(name string) string {
+	switch {
+	case strings.Contains(name, "go-build"):
+		return "go run ./cmd/node" // its own file is gone when it ends
+	case strings.ContainsAny(name, " \t\n'\"\\$&;"), name == "":
+		return "kdht"
+	case !strings.ContainsRune(name, filepath.Separator):
+		return filepath.Base(name)
+	}
+	return name
 }

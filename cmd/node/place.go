@@ -1,8 +1,6 @@
 package main
 
-import (
-	"github.com/kdht/kdht/cmd/node/internal/config"
-)
+import "github.com/kdht/kdht/cmd/node/internal/config"
 
 // place is what a node holds of the machine while it runs.
 type place struct {

@@ -210,7 +210,7 @@ func TestRunJSON(t *testing.T) {
 	u := newUser(t)
 	n := u.start(append([]string{"run", "--json", "--control", filepath.Join(u.home, "s"), "--key", filepath.Join(u.home, "key")}, local...)...)
 	line := n.out.await(t, "{")
-	for _, want := range []string{`"id":"12D3Koo`, `"addrs":["/ip4/127.0.0.1/tcp/`, `"control":"` + u.home + `/s"`, `"join":["kdht run --bootstrap /ip4/127.0.0.1/`} {
+	for _, want := range []string{`"id":"12D3Koo`, `"addrs":["/ip4/127.0.0.1/tcp/`, `"control":"` + u.home + `/s"`, `"join":["` + program + ` run --bootstrap /ip4/127.0.0.1/`} {
 		if !strings.Contains(line, want) {
 			t.Errorf("%s lacks %s", line, want)
 		}
