@@ -13,6 +13,14 @@ type entry struct {
 	added   instant
 	seen    instant // when it last answered or appeared
 	probing bool    // a probe is on its way; asked at most once at a time
+	strikes uint8   // requests of operations in a row that it left unanswered
+	doubted bool    // has failed since it was seen last
+}
+
+// strike counts an unanswered request of an operation.
+func (e *entry) strike() uint8 {
+	e.strikes = min(e.strikes+1, maxStrikes)
+	return e.strikes
 }
 
 // bucket holds the members that share the same number of leading bits with our
@@ -40,15 +48,24 @@ func (b *bucket) member(id peer.ID) (*entry, int) {
 // touch makes the member at position i the most recently seen.
 func (b *bucket) touch(now instant, i int) {
 	e := b.members[i]
-	e.seen = now
+	e.seen, e.doubted = now, false
 	copy(b.members[i:], b.members[i+1:])
 	b.members[len(b.members)-1] = e
 }
 
 // addReplacement notes c for the day a member leaves, as the most recently
-// seen; of more than limit the longest unseen is forgotten.
-func (b *bucket) addReplacement(c *Contact, limit int) {
-	b.dropReplacement(c.ID)
+// seen; of more than limit the longest unseen is forgotten. Unless c is first
+// hand, what was known of the peer's addresses stays.
+func (b *bucket) addReplacement(c *Contact, limit int, firstHand bool) {
+	for i, known := range b.replacements {
+		if known.ID == c.ID {
+			b.replacements = slices.Delete(b.replacements, i, i+1)
+			if !firstHand {
+				c = known
+			}
+			break
+		}
+	}
 	if len(b.replacements) >= limit {
 		b.replacements = slices.Delete(b.replacements, 0, 1+len(b.replacements)-limit)
 	}

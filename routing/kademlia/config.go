@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -58,7 +59,8 @@ func orDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-func (t *Timing) fill() {
+// fill fills in the defaults and refuses what has no meaning.
+func (t *Timing) fill() error {
 	orDefault(&t.Slot, time.Second)
 	orDefault(&t.GiveUp, 5*time.Second)
 	orDefault(&t.Probe, 15*time.Minute)
@@ -67,6 +69,10 @@ func (t *Timing) fill() {
 	orDefault(&t.Reprovide, 22*time.Hour)
 	orDefault(&t.Retry, 5*time.Minute)
 	orDefault(&t.Cache, 2*time.Minute)
+	if t.Slot < 0 || t.GiveUp < t.Slot || t.Retry < 0 {
+		return errors.New("kademlia: Timing: Slot and Retry must be above zero, and GiveUp no shorter than Slot")
+	}
+	return nil
 }
 
 // check fills in the defaults and says what is missing.
@@ -85,8 +91,10 @@ func (c *Config) check() error {
 			*d.value = *d.fallback
 		}
 	}
-	c.Timing.fill()
-	return nil
+	if c.K > maxReplicas {
+		return fmt.Errorf("kademlia: K is %d, at most %d: more do not fit an answer", c.K, maxReplicas)
+	}
+	return c.Timing.fill()
 }
 
 // The constants of deployed peers (wire.md §19).

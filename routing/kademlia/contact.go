@@ -22,7 +22,7 @@ type Contact struct {
 // peer are left out, a trailing /p2p/<id> is taken off (rust sends one, wire.md
 // §3), and what comes after MaxAddrs addresses is dropped.
 func NewContact(id peer.ID, addrs [][]byte) *Contact {
-	return contactOf(id, ownAddrs([]byte(id), addrs))
+	return contactOf(id, ownAddrs([]byte(id), addrs, nil))
 }
 
 // contactOf takes over addrs, which ownAddrs has made.
@@ -35,30 +35,73 @@ func contactOf(id peer.ID, addrs [][]byte) *Contact {
 	return c
 }
 
-// ownAddrs copies the usable ones of addrs into one piece of memory.
-func ownAddrs(id []byte, addrs [][]byte) [][]byte {
-	var usable [protocol.MaxAddrs][]byte
-	n, size := 0, 0
-	for _, a := range addrs {
-		if n == len(usable) {
-			break
-		}
+// maxAddrsRead bounds the addresses of one peer that are looked at (wire.md §22).
+const maxAddrsRead = 64
+
+// maxIDSize bounds a peer's id in bytes. Ids of RSA keys have 34, of Ed25519 keys
+// 38, of ECDSA keys some 100; an identity multihash could be of any length.
+const maxIDSize = 128
+
+// ownAddrs returns the usable ones of addrs, cut to MaxAddrs, as copies in one
+// piece of memory. take, if not nil, says which are usable to us.
+func ownAddrs(id []byte, addrs [][]byte, take func([][]byte) [][]byte) [][]byte {
+	var room [maxAddrsRead][]byte
+	usable := room[:0]
+	size := 0
+	for _, a := range addrs[:min(len(addrs), maxAddrsRead)] {
 		if a, ok := protocol.SplitP2P(a, id); ok && len(a) <= protocol.MaxPeerSize/protocol.MaxAddrs {
-			usable[n] = a
-			size += len(a)
-			n++
+			usable = append(usable, a)
 		}
 	}
-	if n == 0 {
+	if take != nil {
+		usable = take(usable)
+	}
+	usable = usable[:min(len(usable), protocol.MaxAddrs)]
+	for _, a := range usable {
+		size += len(a)
+	}
+	return packed(usable, size)
+}
+
+// packed copies addrs, size bytes in all, into one piece of memory.
+func packed(addrs [][]byte, size int) [][]byte {
+	if len(addrs) == 0 {
 		return nil
 	}
-	own, room := make([][]byte, n), make([]byte, 0, size)
-	for i, a := range usable[:n] {
-		start := len(room)
-		room = append(room, a...)
-		own[i] = room[start:len(room):len(room)]
+	own, bytes := make([][]byte, len(addrs)), make([]byte, 0, size)
+	for i, a := range addrs {
+		start := len(bytes)
+		bytes = append(bytes, a...)
+		own[i] = bytes[start:len(bytes):len(bytes)]
 	}
 	return own
+}
+
+// merged returns the contact with the addresses of both, of which neither can
+// crowd out the other's: half of what is kept is for each.
+func merged(c, other *Contact) *Contact {
+	var all [][]byte
+	const half = protocol.MaxAddrs / 2
+	for _, part := range [][][]byte{
+		c.Peer.Addrs[:min(half, len(c.Peer.Addrs))], other.Peer.Addrs,
+		c.Peer.Addrs[min(half, len(c.Peer.Addrs)):],
+	} {
+		for _, a := range part {
+			if len(all) < protocol.MaxAddrs && !containsAddr(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	return contactOf(c.ID, all)
+}
+
+func containsAddr(addrs [][]byte, a []byte) bool {
+	for _, b := range addrs {
+		if string(a) == string(b) {
+			return true
+		}
+	}
+	return false
 }
 
 // HasAddrs reports whether the contact could be dialled.

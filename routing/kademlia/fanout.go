@@ -38,9 +38,9 @@ func (f *fanout) step(now time.Time) {
 }
 
 // answered implements asker: the peer holds the record.
-func (f *fanout) answered(now time.Time, from *Contact, _ *protocol.Message, late bool) {
-	q := f.query
-	q.node.alive(now, from)
+func (f *fanout) answered(now time.Time, r *request, _ *protocol.Message, late bool) {
+	q, from := f.query, r.to
+	q.node.useful(now, from)
 	if q.finished {
 		return
 	}
@@ -56,9 +56,9 @@ func (f *fanout) answered(now time.Time, from *Contact, _ *protocol.Message, lat
 }
 
 // failed implements asker: the next nearest takes the peer's place.
-func (f *fanout) failed(now time.Time, to *Contact, err error) {
-	q := f.query
-	q.node.suspect(now, to, err)
+func (f *fanout) failed(now time.Time, r *request, err error) {
+	q, to := f.query, r.to
+	q.node.suspect(now, r, err)
 	if q.finished {
 		return
 	}

@@ -24,34 +24,32 @@ type findPeer struct {
 	findNode
 	target keyspace.Key
 	found  *Contact
+	proven bool // found has been reached
 }
 
-func (g *findPeer) response(_ time.Time, q *query, from *Contact, _ *protocol.Message) bool {
-	g.note(q)
+func (g *findPeer) response(_ time.Time, _ *query, from *Contact, _ *protocol.Message) bool {
 	if from.Key == g.target {
-		g.found = from
-		return true
+		g.found, g.proven = from, true
 	}
-	return false
+	return g.proven
 }
 
 func (g *findPeer) failure(to *Contact, err error) bool {
-	if to.Key != g.target {
-		return false
+	if to.Key == g.target && errors.Is(err, protocol.ErrUnsupported) {
+		g.found, g.proven = to, true
 	}
-	g.found = to
-	return errors.Is(err, protocol.ErrUnsupported)
+	return g.proven
 }
 
-// note picks up the target among the candidates once anybody has named it.
+// note picks up what is known of the target by now.
 func (g *findPeer) note(q *query) {
-	if i, known := q.lookup.find(&g.target); known && g.found == nil {
+	if i, known := q.lookup.find(&g.target); known {
 		g.found = q.lookup.candidates[i].contact
 	}
 }
 
 func (g *findPeer) fill(_ time.Time, q *query, r *Result) {
-	if q.lookup != nil {
+	if q.lookup != nil && !g.proven {
 		g.note(q)
 	}
 	if g.found != nil && g.found.HasAddrs() {

@@ -28,13 +28,16 @@ func (g *findProviders) response(_ time.Time, q *query, from *Contact, m *protoc
 	if len(peers) > 0 {
 		q.report.Holders = append(q.report.Holders, from.ID)
 	}
-	for i := range peers {
+	for _, i := range q.node.cfg.Rand.Perm(len(peers)) { // wire.md §9: nobody is first by being sent first
 		c := q.node.contactIn(&peers[i])
 		if c == nil || c.ID == q.node.self.ID || !g.take(c) {
 			continue
 		}
 		if g.found != nil {
 			g.found(c)
+		}
+		if q.finished { // canceled by who was told
+			return true
 		}
 		if g.enough() {
 			return true

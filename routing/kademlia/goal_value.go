@@ -37,7 +37,8 @@ type findValue struct {
 	validator Validator
 	best      []byte
 	seen      int        // valid values, the local one included
-	holders   []*Contact // returned the best; a nil one is ourselves
+	own       bool       // our own store has the best
+	holders   []*Contact // returned the best
 	lacking   []*Contact // returned something else, or nothing
 }
 
@@ -55,34 +56,64 @@ func (g *findValue) response(_ time.Time, _ *query, from *Contact, m *protocol.M
 }
 
 // weigh compares a value with the best so far and says whether the quorum is
-// reached. value is copied if kept.
+// reached. from is nil for our own store. value is copied if kept.
 func (g *findValue) weigh(from *Contact, value []byte) (satisfied bool) {
-	if g.validator != nil && g.validator.Validate(string(g.key), value) != nil {
-		g.lacking = append(g.lacking, from)
+	if !g.valid(value) {
+		g.note(&g.lacking, from)
 		return false
 	}
 	g.seen++
 	switch {
 	case g.best != nil && bytes.Equal(g.best, value):
-		g.holders = append(g.holders, from)
+		g.note(&g.holders, from)
 	case g.best == nil || g.better(value):
 		g.best = append([]byte{}, value...)
 		g.lacking = append(g.lacking, g.holders...)
-		g.holders = append(g.holders[:0], from)
+		g.holders, g.own = g.holders[:0], false
+		g.note(&g.holders, from)
 		if g.options.Found != nil {
 			g.options.Found(g.best, from)
 		}
 	default:
-		g.lacking = append(g.lacking, from)
+		g.note(&g.lacking, from)
 	}
 	return g.options.Quorum > 0 && g.seen >= g.options.Quorum
 }
 
+// note adds a peer to the holders or the lacking; of ourselves only holding
+// counts.
+func (g *findValue) note(list *[]*Contact, from *Contact) {
+	if from != nil {
+		*list = append(*list, from)
+	} else {
+		g.own = list == &g.holders
+	}
+}
+
+// valid reports whether a value may be taken. Validators are the application's,
+// and values come from strangers: one that panics has not judged it valid.
+func (g *findValue) valid(value []byte) (ok bool) {
+	if g.validator == nil {
+		return true
+	}
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	return g.validator.Validate(string(g.key), value) == nil
+}
+
 // better reports whether value is preferred to the best so far.
-func (g *findValue) better(value []byte) bool {
+func (g *findValue) better(value []byte) (ok bool) {
 	if g.validator == nil {
 		return false
 	}
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
 	i, err := g.validator.Select(string(g.key), [][]byte{g.best, value})
 	return err == nil && i == 1
 }
@@ -95,30 +126,28 @@ func (g *findValue) fill(now time.Time, q *query, r *Result) {
 		return
 	}
 	r.Value = g.best
+	if g.own {
+		r.Report.Holders = append(r.Report.Holders, q.node.self.ID)
+	}
 	for _, c := range g.holders {
-		if c == nil {
-			r.Report.Holders = append(r.Report.Holders, q.node.self.ID)
-		} else {
-			r.Report.Holders = append(r.Report.Holders, c.ID)
-		}
+		r.Report.Holders = append(r.Report.Holders, c.ID)
 	}
 	if r.Err == ErrNoPeers {
 		r.Err = nil // our own value is an answer
 	}
-	g.correct(now, q, r.Closest)
+	if r.Err == nil && q.lookup != nil {
+		g.correct(now, q)
+	}
 }
 
-// correct gives the best value to those of the nearest peers that answered
+// correct gives the best value to those of the k nearest peers that answered
 // without it, in the background (wire.md §9 "entry correction"; §20.5: also
 // after a quorum).
-func (g *findValue) correct(now time.Time, q *query, closest []*Contact) {
+func (g *findValue) correct(now time.Time, q *query) {
 	var targets []*Contact
 	for _, c := range g.lacking {
-		for _, near := range closest {
-			if c == near {
-				targets = append(targets, c)
-				break
-			}
+		if q.lookup.near(&c.Key) {
+			targets = append(targets, c)
 		}
 	}
 	if len(targets) > 0 {

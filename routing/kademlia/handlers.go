@@ -56,8 +56,9 @@ type Handlers struct {
 	Values    ValueStore
 	Providers ProviderStore
 	Book      Book
-	// Addrs cuts the addresses of a provider, as announced and as told, to those
-	// inside our network (nil: all).
+	// Addrs cuts the addresses a provider announces to those inside our network
+	// (nil: all). What else answers tell, the table's contacts and the book's, has
+	// been cut before (wire.md §22.4).
 	Addrs func(addrs [][]byte) [][]byte
 }
 
@@ -161,13 +162,13 @@ func (h *Handlers) AddProvider(now time.Time, from protocol.Remote, req, _ *prot
 	announced := false
 	for i := range req.ProviderPeers {
 		if p := &req.ProviderPeers[i]; string(p.ID) == string(from.Peer) && anyParses(p) {
-			addrs, announced = appendUsable(addrs, p), true
+			addrs, announced = append(addrs, p.Addrs...), true
 		}
 	}
 	if !announced {
 		return fmt.Errorf("%w: ADD_PROVIDER must announce its sender, with at least one address", ErrBadRequest)
 	}
-	c := contactOf(from.Peer, h.inNetwork(ownAddrs([]byte(from.Peer), addrs)))
+	c := contactOf(from.Peer, ownAddrs([]byte(from.Peer), addrs, h.Addrs))
 	return h.Providers.Add(now, req.Key, c.Peer)
 }
 
@@ -207,32 +208,11 @@ func (h *Handlers) complete(p *protocol.Peer) {
 	}
 }
 
-func (h *Handlers) inNetwork(addrs [][]byte) [][]byte {
-	if h.Addrs == nil {
-		return addrs
-	}
-	return h.Addrs(addrs)
-}
-
 func checkProviderKey(key []byte) error {
 	if len(key) == 0 || len(key) > protocol.MaxProviderKey {
 		return fmt.Errorf("%w: a provider key has 1 to %d bytes, not %d", ErrBadRequest, protocol.MaxProviderKey, len(key))
 	}
 	return nil
-}
-
-// appendUsable appends those of p's addresses that can be told to others, up to
-// as many as a contact has.
-func appendUsable(addrs [][]byte, p *protocol.Peer) [][]byte {
-	for _, a := range p.Addrs {
-		if len(addrs) == protocol.MaxAddrs {
-			break
-		}
-		if a, ok := protocol.SplitP2P(a, p.ID); ok {
-			addrs = append(addrs, a)
-		}
-	}
-	return addrs
 }
 
 // anyParses reports whether any address of p is a multiaddr: what deployed

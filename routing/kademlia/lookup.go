@@ -24,12 +24,15 @@ type candidate struct {
 	state    progress
 	hop      int  // requests on the chain of referrals that led here, itself included
 	given    bool // take has returned it
+	lost     bool // could not be reached under the addresses known
+	retried  bool // has been given another chance, under others
 }
 
 // Lookup is one iterative walk towards a target and nothing else (the paper,
 // §2.3; wire.md §9): candidates in order of distance, each with its state.
 //
-// A peer is asked at most once. While the β nearest live candidates have not
+// A peer is asked at most once; one that could not be reached is dialled once
+// more if others know other addresses of it. While the β nearest live candidates have not
 // all answered, α are asked at a time; from then on the rest of the k nearest
 // are asked at once. The lookup is done when the k nearest live candidates have
 // all answered, or after maxAsked requests. A candidate that fails makes room
@@ -79,38 +82,61 @@ func (l *Lookup) find(key *keyspace.Key) (int, bool) {
 	})
 }
 
-// Knows reports whether hearing of the peer with this key again is no news: it
-// is a candidate that has been asked, or could be.
-func (l *Lookup) Knows(key *keyspace.Key) bool {
+// Knows reports whether hearing of the peer with this key under these addresses
+// is no news.
+func (l *Lookup) Knows(key *keyspace.Key, addrs [][]byte) bool {
 	i, known := l.find(key)
-	return known && (l.candidates[i].state != heard || l.candidates[i].contact.HasAddrs())
+	return known && !l.candidates[i].profits(addrs)
 }
 
-// add makes c a candidate unless it is one; one that lacked addresses gets c's.
+// profits reports whether other addresses could help: whoever names a peer first
+// must not decide alone where it is. One that was asked in vain gets one more
+// chance.
+func (c *candidate) profits(addrs [][]byte) bool {
+	if c.state != heard && (c.state != failed || !c.lost || c.retried) {
+		return false
+	}
+	for _, a := range addrs {
+		if !containsAddr(c.contact.Peer.Addrs, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// add makes c a candidate, or adds its addresses to those known of it.
 func (l *Lookup) add(c *Contact, hop int) {
 	i, known := l.find(&c.Key)
 	if known {
-		if !l.Knows(&c.Key) {
-			l.candidates[i].contact = c
-		}
+		l.candidates[i].learn(c)
 		return
 	}
 	if i >= maxCandidates {
 		return
 	}
 	if len(l.candidates) >= maxCandidates {
-		if !l.dropFarthest() {
+		if !l.dropFarthest(i) {
 			return
 		}
-		i, _ = l.find(&c.Key)
 	}
 	l.candidates = slices.Insert(l.candidates, i, candidate{contact: c, distance: keyspace.DistanceOf(&l.target, &c.Key), hop: hop})
 }
 
-// dropFarthest forgets the farthest candidate that has not been asked, and
-// reports whether there was one.
-func (l *Lookup) dropFarthest() bool {
-	for i := len(l.candidates) - 1; i >= 0; i-- {
+// learn takes in what another answer says of the candidate's addresses.
+func (c *candidate) learn(told *Contact) {
+	switch {
+	case !c.profits(told.Peer.Addrs):
+	case c.state == heard:
+		c.contact = merged(c.contact, told)
+	default:
+		c.contact, c.state, c.retried = told, heard, true
+	}
+}
+
+// dropFarthest forgets the farthest candidate from position on that has not been
+// asked, and reports whether there was one.
+func (l *Lookup) dropFarthest(position int) bool {
+	for i := len(l.candidates) - 1; i >= position; i-- {
 		if l.candidates[i].state == heard {
 			l.candidates = slices.Delete(l.candidates, i, i+1)
 			return true
@@ -120,28 +146,39 @@ func (l *Lookup) dropFarthest() bool {
 }
 
 // Next returns the peer to ask now and counts it as asked, or nil if nobody is
-// to be asked before something else happens.
+// to be asked before something else happens. A peer without known addresses,
+// which only an existing connection could reach, is left until nothing else is
+// under way: another answer may bring its addresses.
 func (l *Lookup) Next() *Contact {
 	if l.asked >= maxAsked || l.slots >= l.budget() {
 		return nil
 	}
-	live := 0
+	live, bare := 0, -1
 	for i := range l.candidates {
 		c := &l.candidates[i]
-		switch c.state {
-		case failed:
+		switch {
+		case c.state == failed:
 			continue
-		case heard:
-			c.state = asking
-			l.slots++
-			l.asked++
-			return c.contact
+		case c.state == heard && c.contact.HasAddrs():
+			return l.ask(i)
+		case c.state == heard && bare < 0:
+			bare = i
 		}
 		if live++; live == l.k {
 			break
 		}
 	}
+	if bare >= 0 && l.slots == 0 {
+		return l.ask(bare)
+	}
 	return nil
+}
+
+func (l *Lookup) ask(i int) *Contact {
+	l.candidates[i].state = asking
+	l.slots++
+	l.asked++
+	return l.candidates[i].contact
 }
 
 // budget returns how many may be asked at a time: α until the β nearest live
@@ -199,10 +236,12 @@ func (l *Lookup) Answered(key *keyspace.Key, closer []*Contact) (hop int) {
 	return hop
 }
 
-// Failed notes that the peer with this key is not to be expected to answer.
-func (l *Lookup) Failed(key *keyspace.Key) {
+// Failed notes that the peer with this key is not to be expected to answer; lost
+// says that it could not be reached.
+func (l *Lookup) Failed(key *keyspace.Key, lost bool) {
 	if i, known := l.find(key); known && l.candidates[i].state != answered {
 		l.settle(i, failed)
+		l.candidates[i].lost = lost
 	}
 }
 
@@ -228,7 +267,7 @@ func (l *Lookup) take() *Contact {
 	live := 0
 	for i := range l.candidates {
 		c := &l.candidates[i]
-		if c.state == failed {
+		if c.state == failed || c.state == heard && l.asked >= maxAsked {
 			continue
 		}
 		if c.state == answered && !c.given {
@@ -240,6 +279,19 @@ func (l *Lookup) take() *Contact {
 		}
 	}
 	return nil
+}
+
+// near reports whether the peer with this key is among the k nearest live
+// candidates.
+func (l *Lookup) near(key *keyspace.Key) bool {
+	at, known := l.find(key)
+	live := 0
+	for i := range l.candidates[:at] {
+		if l.candidates[i].state != failed {
+			live++
+		}
+	}
+	return known && live < l.k
 }
 
 // Dropped notes that the peer with this key, which may have answered, is of no

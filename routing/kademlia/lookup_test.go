@@ -84,7 +84,7 @@ func (w *walk) settle(told int) {
 	}
 	w.inFlight = slices.Delete(w.inFlight, at, at+1)
 	if w.dead[i] {
-		w.lookup.Failed(&c.Key)
+		w.lookup.Failed(&c.Key, false)
 		return
 	}
 	w.lookup.Answered(&c.Key, w.closest(told, false))
@@ -128,7 +128,7 @@ func TestLookupLateAnswerCounts(t *testing.T) {
 	if l.Next() != a {
 		t.Fatal("the only seed is not asked")
 	}
-	l.Failed(&a.Key)
+	l.Failed(&a.Key, false)
 	if !l.Done() {
 		t.Fatal("not done though nobody is left")
 	}

@@ -159,10 +159,44 @@ func TestTablesForgetTheDead(t *testing.T) {
 	}
 }
 
+// An outage of our own network says nothing about the members: an hour later the
+// table is as it was, and little was sent meanwhile.
+func TestOutageEmptiesNoTable(t *testing.T) {
+	w := newWorld(t, 7)
+	w.grow(100, nil)
+	m := w.order[50]
+	before, sent := m.node.View().Len(), w.sent
+	m.fate = cut
+	for i, other := range w.order {
+		if i != 50 {
+			other.fate = hung // so that what is sent is ours
+		}
+	}
+	w.run(w.now.Add(time.Hour))
+	if got := m.node.View().Len(); got != before {
+		t.Errorf("%d members before the outage, %d after", before, got)
+	}
+	if n := w.sent - sent; n > 10_000 {
+		t.Errorf("%d requests during an hour without a network", n)
+	}
+	for _, other := range w.order {
+		other.fate = alive
+	}
+	dead := w.order[3]
+	dead.fate = crashed
+	w.run(w.now.Add(time.Hour))
+	if got := m.node.View().Len(); got < before-1 || got > before+5 {
+		t.Errorf("%d members before the outage, %d an hour after its end", before, got)
+	}
+	if m.node.View().Contains(dead.contact.ID) {
+		t.Error("a member that died is still there")
+	}
+}
+
 func TestSameSeedSameRun(t *testing.T) {
 	run := func() (uint64, int) {
 		w := newWorld(t, 5)
-		w.grow(150, nil)
+		w.grow(80, nil)
 		w.run(w.now.Add(15 * time.Minute))
 		return w.trace, w.sent
 	}

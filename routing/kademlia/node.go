@@ -83,13 +83,14 @@ func (n *Node) PeerSeen(now time.Time, c *Contact) {
 		n.prober.candidate(now, c)
 		return
 	}
-	n.table.bucket(&c.Key).addReplacement(c, n.cfg.K)
+	n.table.bucket(&c.Key).addReplacement(c, n.cfg.K, true)
 	n.prober.contest(now, c)
 }
 
 // PeerGone tells that a peer does not serve our protocol, or no longer.
 func (n *Node) PeerGone(now time.Time, id peer.ID) {
 	key := keyspace.KeyOfString(string(id))
+	n.prober.forget(id)
 	if e := n.table.find(&key, id); e != nil {
 		n.evict(now, e.contact, errNotServing)
 		return
@@ -111,10 +112,12 @@ func (n *Node) HandleResponse(now time.Time, id RequestID, m *protocol.Message, 
 	late := r.stage == givenUp
 	switch {
 	case err == nil:
-		r.asker.answered(now, r.to, m, late)
+		n.requests.answered = now
+		r.asker.answered(now, r, m, late)
 	case !late:
-		r.asker.failed(now, r.to, asSentinel(err))
+		r.asker.failed(now, r, asSentinel(err))
 	}
+	n.prober.step(now)
 }
 
 // Advance does what has become due by now.
@@ -206,7 +209,11 @@ func (n *Node) Provide(now time.Time, key []byte, done func(time.Time, Result)) 
 
 // StartProviding keeps key announced every Timing.Reprovide, first after first.
 // An announcement that reaches nobody is tried again after Timing.Retry.
+// With a negative Timing.Reprovide nothing is kept announced.
 func (n *Node) StartProviding(now time.Time, key []byte, first time.Duration) error {
+	if n.cfg.Timing.Reprovide < 0 {
+		return nil
+	}
 	return n.reprovider.add(key, now.Add(first))
 }
 
@@ -264,9 +271,18 @@ func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact) {
 	q.spread.step(now)
 }
 
+// useful credits a peer that has answered a request of an operation.
+func (n *Node) useful(now time.Time, c *Contact) {
+	n.alive(now, c)
+	if e := n.table.find(&c.Key, c.ID); e != nil {
+		e.strikes = 0
+	}
+}
+
 // alive credits a peer that has just answered: as a server it belongs into the
 // table, where there is room.
 func (n *Node) alive(now time.Time, c *Contact) {
+	n.prober.pause = time.Time{}
 	if n.table.seen(now, &c.Key, c.ID) || n.cfg.Admit != nil && !n.cfg.Admit(c) {
 		return
 	}
@@ -280,43 +296,61 @@ func (n *Node) alive(now time.Time, c *Contact) {
 	}
 }
 
-// suspect looks into a peer that has failed a request. A member is not dropped
-// for one failure, but probed at once.
-func (n *Node) suspect(now time.Time, c *Contact, err error) {
-	e := n.table.find(&c.Key, c.ID)
+// maxStrikes is how many requests of operations in a row a member may leave
+// unanswered, however well it answers probes: tarpits do just that
+// (reliability.md T17).
+const maxStrikes = 3
+
+// suspect looks into a peer that has failed a request of an operation. A member
+// is not dropped for one failure, but probed at once.
+func (n *Node) suspect(now time.Time, r *request, err error) {
+	e := n.table.find(&r.to.Key, r.to.ID)
 	switch {
 	case e == nil || !blames(err):
 	case errors.Is(err, protocol.ErrUnsupported):
 		n.evict(now, e.contact, errNotServing)
+	case errors.Is(err, protocol.ErrTimeout) && n.requests.othersAnswered(r) && e.strike() >= maxStrikes:
+		n.evict(now, e.contact, errTarpit)
 	default:
-		n.prober.member(now, e)
+		e.doubted = true
+		if !now.Before(n.prober.pause) {
+			n.prober.member(now, e)
+		}
 	}
 }
 
-// evict takes a member out of the table and has the most recently seen of those
-// who wait for its place verified.
+// evict takes a member out of the table and has somebody who waits for its place
+// verified.
 func (n *Node) evict(now time.Time, c *Contact, reason error) {
-	if !n.table.remove(&c.Key, c.ID) {
+	if n.table.remove(&c.Key, c.ID) {
+		n.cfg.Trace.evicted(c, reason)
+		n.promote(now, c)
+	}
+}
+
+// promote has the most recently seen of those who wait for a place in the bucket
+// of c verified, if there is one.
+func (n *Node) promote(now time.Time, c *Contact) {
+	b := n.table.bucket(&c.Key)
+	if b == nil || !n.table.hasRoom(&c.Key) {
 		return
 	}
-	n.cfg.Trace.evicted(c, reason)
-	if next := n.table.bucket(&c.Key).takeReplacement(); next != nil {
-		n.prober.candidate(now, next)
+	if next := b.takeReplacement(); next != nil && !n.prober.candidate(now, next) {
+		b.addReplacement(next, n.cfg.K, true)
 	}
 }
 
 // contactIn returns the peer named in an answer as a contact, with the
 // addresses we would dial; nil if its id is none.
 func (n *Node) contactIn(p *protocol.Peer) *Contact {
+	if len(p.ID) > maxIDSize {
+		return nil
+	}
 	id, err := p.PeerID()
 	if err != nil {
 		return nil
 	}
-	addrs := ownAddrs(p.ID, p.Addrs)
-	if n.cfg.TakeAddrs != nil {
-		addrs = n.cfg.TakeAddrs(addrs)
-	}
-	return contactOf(id, addrs)
+	return contactOf(id, ownAddrs(p.ID, p.Addrs, n.cfg.TakeAddrs))
 }
 
 // filtered returns c with only the addresses we would dial.

@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
@@ -12,52 +13,87 @@ import (
 const (
 	maxProbes  = 16  // under way at a time
 	maxWaiting = 256 // candidates waiting for their probe (wire.md §10)
+	// outagePause is how long members are not probed when one has failed and
+	// nobody else has answered meanwhile.
+	outagePause = 30 * time.Second
 )
 
 var (
 	errProbeFailed = errors.New("failed its probe")
+	errTarpit      = errors.New("answers probes only")
 	errNotServing  = errors.New("no longer serves the protocol")
 )
 
 // prober asks peers for their own id: candidates before they enter the table,
 // members that have been silent, members whose place a newcomer would take.
 //
-// Invariants: a peer is probed at most once at a time, at most maxProbes are; no
-// candidate becomes a member without having answered; a member is removed only
-// when it failed its probe.
+// Invariants: a peer is probed at most once at a time, at most maxProbes are, and
+// candidates take no more than half of these; no candidate becomes a member
+// without having answered; a member is removed only when it failed twice in a
+// row while others answered: an outage of our own empties no table.
 type prober struct {
-	node     *Node
-	inFlight int
-	waiting  []*Contact
-	known    map[peer.ID]bool // candidates waiting or being probed
+	node       *Node
+	inFlight   int
+	candidates int // of these, candidates
+	waiting    []*Contact
+	known      map[peer.ID]bool // candidates waiting or being probed
+	pause      time.Time        // members are left alone until then: nobody answers
 }
 
-// candidate has c verified unless that is under way; what exceeds the bounds
-// is forgotten, since peers show up again.
-func (p *prober) candidate(now time.Time, c *Contact) {
+// candidate has c verified and reports whether that is under way or planned;
+// what exceeds the bounds is forgotten, since peers show up again.
+func (p *prober) candidate(now time.Time, c *Contact) bool {
 	if p.known[c.ID] || len(p.waiting) >= maxWaiting {
-		return
+		return p.known[c.ID]
 	}
 	p.known[c.ID] = true
 	p.waiting = append(p.waiting, c)
 	p.step(now)
+	return true
 }
 
-// member has a member probed unless that is under way. Over the bound it is
-// left as it is: the next silence or contest finds it again.
+// forget drops a candidate that waits.
+func (p *prober) forget(id peer.ID) {
+	for i, c := range p.waiting {
+		if c.ID == id {
+			p.waiting = slices.Delete(p.waiting, i, i+1)
+			delete(p.known, id)
+			return
+		}
+	}
+}
+
+// member has a member probed unless that is under way. Over the bound it is left
+// as it is: the next silence or contest finds it again.
 func (p *prober) member(now time.Time, e *entry) {
 	if e.probing || p.inFlight >= maxProbes {
 		return
 	}
 	e.probing = true
-	p.send(now, e.contact, e)
+	p.send(now, e.contact, &probe{prober: p, entry: e})
+}
+
+// control has the member seen last probed, other than e: if it answers, e's
+// silence is e's own.
+func (p *prober) control(now time.Time, e *entry) {
+	var latest *entry
+	for i := range p.node.table.buckets {
+		for _, m := range p.node.table.buckets[i].members {
+			if m != e && !m.probing && (latest == nil || m.seen > latest.seen) {
+				latest = m
+			}
+		}
+	}
+	if latest != nil {
+		p.member(now, latest)
+	}
 }
 
 // contest has the least recently seen member of c's bucket probed if it has
 // been silent for a while: c wants its place, and gets it if the member is gone.
 func (p *prober) contest(now time.Time, c *Contact) {
 	b := p.node.table.bucket(&c.Key)
-	if b == nil || len(b.members) == 0 {
+	if b == nil || len(b.members) == 0 || p.node.cfg.Timing.Suspect < 0 || now.Before(p.pause) {
 		return
 	}
 	oldest := b.members[0]
@@ -66,26 +102,27 @@ func (p *prober) contest(now time.Time, c *Contact) {
 	}
 }
 
-// step starts the probes there is room for, waiting candidates first.
+// step starts the probes there is room for: members, then waiting candidates.
 func (p *prober) step(now time.Time) {
-	for len(p.waiting) > 0 && p.inFlight < maxProbes {
+	p.overdue(now)
+	for len(p.waiting) > 0 && p.candidates < maxProbes/2 && p.inFlight < maxProbes {
 		c := p.waiting[0]
 		p.waiting = p.waiting[1:]
 		if p.node.table.find(&c.Key, c.ID) != nil {
 			delete(p.known, c.ID) // it answered something else meanwhile
 			continue
 		}
-		p.send(now, c, nil)
+		p.candidates++
+		p.send(now, c, &probe{prober: p})
 	}
-	p.overdue(now)
 }
 
 // overdue probes the members that have been silent for too long.
 func (p *prober) overdue(now time.Time) {
-	limit := instantOf(now) - instant(p.node.cfg.Timing.Probe)
-	if p.node.cfg.Timing.Probe < 0 {
+	if p.node.cfg.Timing.Probe < 0 || now.Before(p.pause) {
 		return
 	}
+	limit := instantOf(now) - instant(p.node.cfg.Timing.Probe)
 	for i := range p.node.table.buckets {
 		for _, e := range p.node.table.buckets[i].members {
 			if e.seen > limit || p.inFlight >= maxProbes {
@@ -96,12 +133,12 @@ func (p *prober) overdue(now time.Time) {
 	}
 }
 
-// send probes a peer: it is asked for its own id, which any server answers, and
-// which teaches us its neighbourhood (wire.md §10 "lookupCheck").
-func (p *prober) send(now time.Time, c *Contact, e *entry) {
+// send probes a peer: it is asked for its own id, which any server answers
+// (wire.md §10 "lookupCheck"; §20.8 on why not by PING).
+func (p *prober) send(now time.Time, c *Contact, a *probe) {
 	p.inFlight++
 	m := &protocol.Message{Type: protocol.FindNode, Key: c.Peer.ID, ClusterLevel: 1}
-	p.node.requests.send(now, c, m, &probe{p, e})
+	p.node.requests.send(now, c, m, a)
 }
 
 // nextDeadline returns when the longest silent member is due; zero if none is,
@@ -119,35 +156,60 @@ func (p *prober) nextDeadline() (next time.Time) {
 			}
 		}
 	}
+	if !next.IsZero() && next.Before(p.pause) {
+		return p.pause
+	}
 	return next
 }
 
-// probe is the asker of one probe; entry is nil for a candidate.
+// probe is the asker of one probe.
 type probe struct {
 	prober *prober
-	entry  *entry
+	entry  *entry // nil for a candidate
 }
 
-func (p *probe) answered(now time.Time, from *Contact, m *protocol.Message, late bool) {
+func (p *probe) answered(now time.Time, r *request, m *protocol.Message, late bool) {
 	n := p.prober.node
+	p.prober.pause = time.Time{}
 	if p.entry != nil || len(m.CloserPeers) > 0 || n.table.Len() < n.cfg.K {
-		n.alive(now, from)
+		n.alive(now, r.to)
 	}
 	if !late {
-		p.end(now, from)
+		p.end(now, r.to)
 	}
 }
 
-func (p *probe) failed(now time.Time, to *Contact, err error) {
+func (p *probe) failed(now time.Time, r *request, err error) {
 	n := p.prober.node
+	p.end(now, r.to)
 	switch {
 	case p.entry == nil:
-	case blames(err):
-		n.evict(now, to, errProbeFailed)
+		n.promote(now, r.to)
+	case n.table.find(&r.to.Key, r.to.ID) != p.entry || p.entry.seen > instantOf(r.sent):
+		// It has left meanwhile, or has answered something else.
+	case !blames(err):
+		p.prober.pause = now.Add(outagePause)
 	default:
-		n.table.seen(now, &to.Key, to.ID) // our fault: look again in a period
+		p.prober.failed(now, p.entry, r)
 	}
-	p.end(now, to)
+}
+
+// failed judges a member whose probe has failed. The first failure brings doubt
+// and a second chance. Another evicts it, if anybody has answered since that
+// probe was sent or there is nobody else; if not, the fault may be ours.
+func (p *prober) failed(now time.Time, e *entry, r *request) {
+	n := p.node
+	switch {
+	case !e.doubted && !now.Before(p.pause):
+		e.doubted = true
+		p.member(now, e)
+		p.control(now, e)
+	case e.doubted && (n.requests.othersAnswered(r) || n.table.Len() == 1):
+		n.evict(now, e.contact, errProbeFailed)
+	case !now.Before(p.pause):
+		p.pause = now.Add(outagePause)
+		p.control(now, e)
+	}
 }
 
 // slow implements asker: a probe holds no slot of a lookup.
@@ -158,8 +220,8 @@ func (p *probe) end(now time.Time, c *Contact) {
 	if p.entry != nil {
 		p.entry.probing = false
 	} else {
+		p.prober.candidates--
 		delete(p.prober.known, c.ID)
 	}
 	p.prober.inFlight--
-	p.prober.step(now)
 }

@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"errors"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
@@ -104,7 +105,7 @@ func (q *query) widen() bool {
 // to its end, so that what it found is worth remembering.
 func (q *query) endWalk(now time.Time, complete bool) {
 	n := q.node
-	if complete {
+	if complete && q.lookup.count(answered) > 0 {
 		n.cache.put(now, &q.target, q.lookup.appendAnswered(make([]*Contact, 0, n.cfg.K), n.cfg.K))
 		n.refresher.covered(now, &q.target)
 	}
@@ -118,8 +119,9 @@ func (q *query) endWalk(now time.Time, complete bool) {
 }
 
 // answered implements asker for the requests of the walk.
-func (q *query) answered(now time.Time, from *Contact, m *protocol.Message, late bool) {
-	q.node.alive(now, from)
+func (q *query) answered(now time.Time, r *request, m *protocol.Message, late bool) {
+	from := r.to
+	q.node.useful(now, from)
 	if q.finished {
 		return
 	}
@@ -131,23 +133,27 @@ func (q *query) answered(now time.Time, from *Contact, m *protocol.Message, late
 	q.node.cfg.Trace.answered(q.id, from, closer)
 	hop := q.lookup.Answered(&from.Key, closer)
 	q.report.Hops = max(q.report.Hops, hop)
-	if q.spread == nil && q.goal.response(now, q, from, m) {
+	satisfied := q.spread == nil && q.goal.response(now, q, from, m)
+	switch {
+	case q.finished: // canceled by who was told what it found
+	case satisfied:
 		q.report.Hops = hop
 		q.endWalk(now, false)
-		return
+	default:
+		q.step(now)
 	}
-	q.step(now)
 }
 
 // failed implements asker for the requests of the walk.
-func (q *query) failed(now time.Time, to *Contact, err error) {
-	q.node.suspect(now, to, err)
+func (q *query) failed(now time.Time, r *request, err error) {
+	to := r.to
+	q.node.suspect(now, r, err)
 	if q.finished {
 		return
 	}
 	q.report.Failed.count(err)
 	q.node.cfg.Trace.failed(q.id, to, err)
-	q.lookup.Failed(&to.Key)
+	q.lookup.Failed(&to.Key, errors.Is(err, protocol.ErrUnreachable))
 	if q.spread == nil && q.goal.failure(to, err) {
 		q.endWalk(now, false)
 		return
@@ -166,14 +172,18 @@ func (q *query) slow(now time.Time, to *Contact) {
 
 // heard returns the contacts among an answer's closer peers that are news.
 func (q *query) heard(m *protocol.Message) []*Contact {
-	peers := m.CloserPeers[:min(len(m.CloserPeers), protocol.MaxAnswerPeers)]
+	most := max(protocol.MaxAnswerPeers, q.node.cfg.K+1)
+	peers := m.CloserPeers[:min(len(m.CloserPeers), most)]
 	closer := make([]*Contact, 0, len(peers))
 	for i := range peers {
 		key := keyspace.KeyOf(peers[i].ID)
-		if key == q.node.self.Key || q.lookup.Knows(&key) {
+		if key == q.node.self.Key || q.lookup.Knows(&key, peers[i].Addrs) {
 			continue
 		}
-		c := q.node.table.contact(&key)
+		var c *Contact
+		if _, known := q.lookup.find(&key); !known {
+			c = q.node.table.contact(&key)
+		}
 		if c == nil {
 			c = q.node.contactIn(&peers[i])
 		}

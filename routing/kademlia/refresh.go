@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -32,16 +33,23 @@ func (r *refresher) start(now time.Time, forced bool, done func(now time.Time)) 
 	if done != nil {
 		r.waiters = append(r.waiters, done)
 	}
-	r.forced = r.forced || forced
 	if r.running {
+		if forced && !r.forced {
+			r.forced, r.bucket = true, 0
+		}
 		return
 	}
+	r.forced = forced
 	r.running, r.bucket = true, 0
 	r.node.FindNode(now, r.node.self.Peer.ID, r.step)
 }
 
 // step looks up a key in the next bucket that needs it, or ends the round.
-func (r *refresher) step(now time.Time, _ Result) {
+func (r *refresher) step(now time.Time, res Result) {
+	if errors.Is(res.Err, ErrBusy) {
+		r.end(now)
+		return
+	}
 	t := r.node.table
 	for ; r.bucket < len(t.buckets) && r.bucket <= maxRefreshPrefix; r.bucket++ {
 		due := instantOf(now) - instant(r.node.cfg.Timing.Refresh)

@@ -27,6 +27,7 @@ type reprovider struct {
 	due      providedByTime
 	inFlight int
 	last     uint64
+	pause    time.Time // nothing is announced until then: there is nobody to tell
 }
 
 // provided is one key kept announced.
@@ -70,7 +71,7 @@ func (r *reprovider) remove(key []byte) {
 }
 
 func (r *reprovider) advance(now time.Time) {
-	for r.inFlight < maxReproviding && len(r.due) > 0 && !r.due[0].at.After(now) {
+	for r.inFlight < maxReproviding && len(r.due) > 0 && !r.due[0].at.After(now) && !now.Before(r.pause) {
 		p := heap.Pop(&r.due).(*provided)
 		r.inFlight++
 		r.node.Provide(now, []byte(p.key), func(now time.Time, res Result) { r.announced(now, p, res) })
@@ -80,6 +81,9 @@ func (r *reprovider) advance(now time.Time) {
 // announced plans the next announcement of p.
 func (r *reprovider) announced(now time.Time, p *provided, res Result) {
 	r.inFlight--
+	if errors.Is(res.Err, ErrNoPeers) || errors.Is(res.Err, ErrBusy) {
+		r.pause = now.Add(r.node.cfg.Timing.Retry)
+	}
 	if r.byKey[p.key] != p {
 		return // removed meanwhile
 	}
@@ -94,7 +98,10 @@ func (r *reprovider) nextDeadline() time.Time {
 	if len(r.due) == 0 || r.inFlight >= maxReproviding {
 		return time.Time{}
 	}
-	return r.due[0].at
+	if at := r.due[0].at; at.After(r.pause) {
+		return at
+	}
+	return r.pause
 }
 
 // providedByTime is a heap of keys by the time they are due.

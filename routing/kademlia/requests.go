@@ -24,8 +24,8 @@ type Network interface {
 // failed is called, or first failed and then answered with late set: the answer
 // of a peer that had been given up. slow may come before either.
 type asker interface {
-	answered(now time.Time, from *Contact, m *protocol.Message, late bool)
-	failed(now time.Time, to *Contact, err error)
+	answered(now time.Time, r *request, m *protocol.Message, late bool)
+	failed(now time.Time, r *request, err error)
 	slow(now time.Time, to *Contact)
 }
 
@@ -59,6 +59,7 @@ type requests struct {
 	network   Network
 	timing    *Timing
 	last      RequestID
+	answered  time.Time // when anybody has last answered
 	pending   map[RequestID]*request
 	deadlines deadlines
 }
@@ -98,9 +99,13 @@ func (rs *requests) advance(now time.Time) {
 		}
 		r.stage = givenUp
 		heap.Pop(&rs.deadlines)
-		r.asker.failed(now, r.to, errSilent)
+		r.asker.failed(now, r, errSilent)
 	}
 }
+
+// othersAnswered reports whether anybody has answered anything since r was sent.
+// If not, that r failed may well say more about our own network than about r.to.
+func (rs *requests) othersAnswered(r *request) bool { return !rs.answered.Before(r.sent) }
 
 // nextDeadline returns the earliest deadline, zero if there is none.
 func (rs *requests) nextDeadline() time.Time {

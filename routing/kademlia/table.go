@@ -110,7 +110,7 @@ func (t *Table) insert(now time.Time, c *Contact) bool {
 		return false
 	}
 	if len(b.members) >= t.k {
-		b.addReplacement(c, t.k)
+		b.addReplacement(c, t.k, false)
 		return false
 	}
 	b.dropReplacement(c.ID)

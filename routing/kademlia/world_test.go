@@ -75,7 +75,10 @@ const (
 	alive   fate = iota
 	crashed      // refuses connections at once
 	hung         // takes requests and never answers
+	cut          // lives, but its own network is gone
 )
+
+func (m *member) lives() bool { return m.fate == alive || m.fate == cut }
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -161,7 +164,7 @@ func (m *member) touch() {
 	}
 	m.wake = next
 	m.world.after(next.Sub(m.world.now), func() {
-		if !m.wake.Equal(m.world.now) || m.fate != alive {
+		if !m.wake.Equal(m.world.now) || !m.lives() {
 			return
 		}
 		m.wake = time.Time{}
@@ -189,16 +192,19 @@ func (m *member) Send(id RequestID, to *Contact, req *protocol.Message) {
 func (m *member) deliver(id RequestID, to *Contact, req *protocol.Message, back time.Duration) {
 	w := m.world
 	target := w.members[to.ID]
+	if m.fate == cut {
+		target = nil
+	}
 	answer := func(resp *protocol.Message, err error) {
 		w.after(back, func() {
-			if m.fate == alive {
+			if m.lives() {
 				m.node.HandleResponse(w.now, id, resp, err)
 				m.touch()
 			}
 		})
 	}
 	switch {
-	case target == nil || target.fate == crashed:
+	case target == nil || target.fate == crashed || target.fate == cut:
 		answer(nil, protocol.ErrUnreachable)
 	case target.fate == hung:
 		back = 10 * time.Second // the transport's own deadline
