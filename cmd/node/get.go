@@ -30,12 +30,15 @@ func (a *app) get() *cobra.Command {
 		Args:              args(1, 1, "one KEY"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().IntVar(&quorum, "quorum", 0, "end when this many peers gave a value (0: ask all)")
+	cmd.Flags().IntVar(&quorum, "quorum", 0, "end when this many peers gave a value, 0: ask all (default 1 for /imm and /pk, else 0)")
 	cmd.Flags().BoolVar(&raw, "raw", false, "write a /mut value with its envelope")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		key, err := input.Key(args[0])
 		if err != nil {
 			return err
+		}
+		if !cmd.Flags().Changed("quorum") {
+			quorum = enough(key)
 		}
 		if quorum < 0 {
 			return control.Errorf(control.Usage, "--quorum %d: give 0 for all, or how many values are enough", quorum)
@@ -50,6 +53,15 @@ func (a *app) get() *cobra.Command {
 		})
 	}
 	return a.anyNode(cmd)
+}
+
+// enough is how many values of a key are: of those whose key is made from the
+// value there is only one.
+func enough(key []byte) int {
+	if strings.HasPrefix(string(key), "/imm/") || strings.HasPrefix(string(key), "/pk/") {
+		return 1
+	}
+	return 0
 }
 
 // gotten is get's result.

@@ -49,7 +49,7 @@ func (s *show) value(ctx context.Context) error {
 		"\n1. Node %s stores %s\n   under %s\n   %s", s.name(from), count(len(value), "byte"), key, s.where("stored", stored.Report))
 	reader := s.stranger(stored.Key, from, stored.Report.Holders)
 	s.say(nil, "\n2. Node %s looks for it:", s.name(reader))
-	got, err := reader.Get(ctx, control.GetRequest{Key: stored.Key}, s.hop)
+	got, err := reader.Get(ctx, control.GetRequest{Key: stored.Key, Quorum: enough(stored.Key)}, s.hop)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (s *show) provider(ctx context.Context) error {
 	reader := s.stranger(c.Hash(), from, told.Report.Holders)
 	s.say(nil, "\n4. Node %s looks for who has it:", s.name(reader))
 	var found []control.Peer
-	list, err := reader.FindProviders(ctx, control.ProvidersRequest{CID: c.String()}, func(e control.Event) {
+	list, err := reader.FindProviders(ctx, control.ProvidersRequest{CID: c.String(), Count: 1}, func(e control.Event) {
 		if e.Provider != nil {
 			found = append(found, *e.Provider)
 		}

@@ -45,7 +45,7 @@ func TestTwoShells(t *testing.T) {
 
 	// Stored by one, found by the other.
 	key := strings.TrimSpace(u.kdht("put", file).ok())
-	if got := u.kdht("get", "--name", "node-2", key); got.ok() != "a file\n" || !strings.Contains(got.stderr, "1 request, 1 answered, 0 failed; 1 hop") {
+	if got := u.kdht("get", "--quorum", "0", "--name", "node-2", key); got.ok() != "a file\n" || !strings.Contains(got.stderr, "1 request, 1 answered, 0 failed; 1 hop") {
 		t.Errorf("got %q, %q", got.out, got.stderr)
 	}
 	piped := strings.TrimSpace(u.kdhtWith("\x00\xff", "put", "-", "--name", "node-2").ok())
@@ -158,7 +158,7 @@ func TestJSON(t *testing.T) {
 		t.Errorf("put: %v", put)
 	}
 	key := put["key"].(string)
-	got := json("get", key).object()
+	got := json("get", "--quorum", "0", key).object()
 	if got["value"] != "hello" || got["value_base64"] != "aGVsbG8=" || got["report"].(map[string]any)["answered"] != 1.0 {
 		t.Errorf("get: %v", got)
 	}
