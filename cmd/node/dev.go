@@ -166,7 +166,7 @@ func (a *app) announceDev(o *overlay.Overlay, path string) error {
 	}{o.Nodes[0].ID().String(), addrs, path, lines}, func(w io.Writer) {
 		fmt.Fprintf(w, "\nThe overlay stays up until Ctrl-C. To join it:\n  %s\n", lines[0])
 		if path != "" {
-			fmt.Fprintf(w, "To use its first node:\n  kdht status --control %s\n", path)
+			fmt.Fprintf(w, "To use its first node:\n  %s status --control %s\n", calledAs(os.Args[0]), path)
 		}
 	})
 }

@@ -67,7 +67,7 @@ func TestDevStaysUp(t *testing.T) {
 	u := newUser(t)
 	d := u.start("dev", "-n", "3", "--file", program)
 	join := strings.Fields(d.out.await(t, "kdht run --bootstrap "))[2:]
-	d.out.await(t, "kdht status --control ")
+	d.out.await(t, " status --control ")
 	n, _ := u.node(join...)
 	n.err.await(t, "joined")
 	key := strings.TrimSpace(u.kdht("put", "--text", "from outside").ok())
