@@ -87,12 +87,21 @@ func (d *DHT) Ask(ctx context.Context, id peer.ID, req *protocol.Message) (*prot
 	switch {
 	case err == nil:
 		return resp, nil
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
+	case ended(ctx) != nil:
+		return nil, ended(ctx)
 	case d.ctx.Err() != nil:
 		return nil, ErrClosed
 	}
 	return nil, err
+}
+
+// ended is ctx.Err, except that a deadline counts as passed when it is: the
+// stream of a request with the same deadline may be the first to notice.
+func ended(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // member returns the contact of a peer in the table, or one without addresses,

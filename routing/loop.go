@@ -65,9 +65,10 @@ func ask[T any](l *loop, f func(now time.Time) T) (answer T, err error) {
 
 // run is the loop. It returns when closing is closed.
 func (l *loop) run() {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
+		l.advance(timer)
 		select {
 		case f := <-l.mail:
 			l.batch(f)
@@ -75,12 +76,6 @@ func (l *loop) run() {
 		case <-l.closing:
 			return
 		}
-		now := l.now()
-		if due(l.node.NextDeadline(), now) {
-			l.node.Advance(now)
-		}
-		l.settled()
-		l.set(timer)
 	}
 }
 
@@ -97,14 +92,22 @@ func (l *loop) batch(f func(time.Time)) {
 	}
 }
 
-// set makes timer fire at the node's next deadline.
-func (l *loop) set(timer *time.Timer) {
+// advance does what is due, and makes timer fire at the node's next deadline.
+func (l *loop) advance(timer *time.Timer) {
+	now := l.now()
 	deadline := l.node.NextDeadline()
+	if due(deadline, now) {
+		l.node.Advance(now)
+		deadline = l.node.NextDeadline()
+	}
+	l.settled()
 	if deadline.IsZero() {
 		timer.Stop()
 		return
 	}
-	timer.Reset(max(0, deadline.Sub(l.now())))
+	// A deadline that is due again already is left to the next turn, so that
+	// inputs get theirs.
+	timer.Reset(max(time.Nanosecond, deadline.Sub(now)))
 }
 
 // due reports whether a deadline, zero if there is none, has come.

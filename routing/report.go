@@ -25,9 +25,3 @@ func fillReport(ctx context.Context, r Report) {
 		*into = r
 	}
 }
-
-// withoutReport keeps what is done on an operation's behalf from filling in the
-// operation's own report.
-func withoutReport(ctx context.Context) context.Context {
-	return context.WithValue(ctx, reportKey{}, nil)
-}
