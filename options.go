@@ -136,7 +136,7 @@ func MaxRecordAge(age time.Duration) Option {
 
 // MaxValueSize is the longest value kept, in bytes (64 KiB).
 func MaxValueSize(bytes int) Option {
-	return positive("MaxValueSize", bytes, func(c *routing.Config) { c.MaxValue = bytes })
+	return positive("MaxValueSize", bytes, func(c *routing.Config) { c.Stores.MaxValue = bytes })
 }
 
 // RoutingTableRefreshPeriod is how often the table is refreshed (10 min).

@@ -109,10 +109,18 @@ func (d *DHT) offerAll() {
 // without connections is the first of its network and ready at once. If ctx ends
 // before, the error says why: which bootstrap peers cannot be reached, or that
 // those connected do not speak the protocol.
-func (d *DHT) WaitReady(ctx context.Context) error {
+func (d *DHT) WaitReady(ctx context.Context) error { return d.waitFor(ctx, d.ready) }
+
+// WaitPeers waits until at least n other peers are in the routing table. Its
+// errors are those of WaitReady.
+func (d *DHT) WaitPeers(ctx context.Context, n int) error {
+	return d.waitFor(ctx, func() bool { return d.loop.node.View().Len() >= n })
+}
+
+func (d *DHT) waitFor(ctx context.Context, enough func() bool) error {
 	for {
 		next := d.changed.next()
-		if d.ready() {
+		if enough() {
 			return nil
 		}
 		select {
@@ -138,7 +146,9 @@ func (d *DHT) whyNotReady() error {
 	peers := d.cfg.bootstrapPeers(d.transport.ID())
 	connected, speaking, unidentified := d.book.count()
 	failed, example := d.attempts.failures(peers)
-	switch {
+	switch size := d.loop.node.View().Len(); {
+	case size > 0:
+		return fmt.Errorf("only %d peers in the routing table, %d connected", size, connected)
 	case speaking > 0:
 		return fmt.Errorf("%w: %d connected, %d speak %s, none has answered yet", ErrNoPeers, connected, speaking, d.cfg.Protocol)
 	case unidentified > 0:

@@ -57,8 +57,6 @@ type Config struct {
 	// K, Alpha, Beta and Timing are those of kademlia.Config.
 	K, Alpha, Beta int
 	Timing         kademlia.Timing
-	// MaxValue is the longest value taken, in bytes (protocol.MaxValue).
-	MaxValue int
 	// DisableValues and DisableProviders switch a subsystem off: its requests are
 	// refused and its methods return ErrNotSupported.
 	DisableValues, DisableProviders bool
@@ -102,8 +100,10 @@ type RequestHook func(from protocol.Remote, req *protocol.Message)
 type Stores struct {
 	Values    store.Values
 	Providers store.Providers
-	// MaxAge is how long a value is kept (48 h), if Values is nil.
-	MaxAge time.Duration
+	// MaxAge is how long a value is kept (48 h), MaxValue the longest one taken, in
+	// bytes (protocol.MaxValue); both are for Values being nil.
+	MaxAge   time.Duration
+	MaxValue int
 }
 
 // AddNamespace makes v judge the values whose keys begin with /<namespace>/,
@@ -148,8 +148,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Mode < ModeServer || c.Mode > ModeAutoServer {
 		return c, fmt.Errorf("kdht: there is no mode %d: use ModeServer, ModeClient, ModeAuto or ModeAutoServer", c.Mode)
 	}
-	if c.MaxValue < 0 || c.MaxValue > protocol.MaxFrame/2 {
-		return c, fmt.Errorf("kdht: MaxValue is %d: a value must fit a message, so at most %d", c.MaxValue, protocol.MaxFrame/2)
+	if max := c.Stores.MaxValue; max < 0 || max > protocol.MaxFrame/2 {
+		return c, fmt.Errorf("kdht: MaxValue is %d: a value must fit a message, so at most %d", max, protocol.MaxFrame/2)
 	}
 	for _, p := range c.BootstrapPeers {
 		if err := p.ID.Validate(); err != nil {

@@ -28,7 +28,7 @@ func (d *DHT) openStores() {
 		d.values = given.Values
 		if d.values == nil {
 			d.values = store.NewValues(store.NewMemory(), d.cfg.Validator, store.ValuesConfig{
-				Self: self, MaxAge: given.MaxAge, MaxValue: d.cfg.MaxValue,
+				Self: self, MaxAge: given.MaxAge, MaxValue: given.MaxValue,
 			})
 		}
 	}
