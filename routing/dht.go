@@ -33,6 +33,7 @@ import (
 	"github.com/kdht/kdht/routing/kademlia"
 	"github.com/kdht/kdht/store"
 	corehost "github.com/libp2p/go-libp2p/core/host"
+	corenetwork "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	core "github.com/libp2p/go-libp2p/core/routing"
 )
@@ -51,8 +52,8 @@ type DHT struct {
 	providers store.Providers // nil if switched off
 	provided  provided
 	attempts  attempts
-	changed   signal        // the table or the connections have changed
-	slots     chan struct{} // one for each operation under way
+	changed   signal // the table or the connections have changed
+	turns     turns
 	life
 }
 
@@ -92,7 +93,7 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 		return nil, err
 	}
 	d := &DHT{
-		cfg: cfg, transport: t, slots: make(chan struct{}, maxOperations), life: newLife(),
+		cfg: cfg, transport: t, turns: newTurns(), life: newLife(),
 		observers: &observers{byQuery: make(map[kademlia.QueryID]*operation)},
 		book:      &book{transport: t, filter: cfg.Filters.Addresses},
 	}
@@ -118,7 +119,7 @@ func (d *DHT) begin() error {
 	self := d.book.updateSelf()
 	d.loop.node.SetAddrs(self.Peer.Addrs)
 	d.spawn(d.loop.run)
-	d.role.set(0)
+	d.role.set(corenetwork.ReachabilityUnknown)
 	stop, err := d.transport.Watch(d.watcher())
 	if err != nil {
 		_ = d.Close()

@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/kdht/kdht/routing/kademlia"
 	"github.com/kdht/kdht/store"
@@ -44,6 +45,8 @@ func outcome(ctx context.Context, err error) error {
 		return ErrClosed
 	case errors.Is(err, kademlia.ErrNotFound):
 		return ErrNotFound
+	case errors.Is(err, kademlia.ErrNoAddrs):
+		return fmt.Errorf("kdht: %w: let the host listen where others can reach it, and check the address filter", err)
 	case errors.Is(err, store.ErrClosed):
 		return ErrClosed
 	case errors.Is(err, store.ErrNamespace):

@@ -80,6 +80,10 @@ func (w *world) addWithKey(pub crypto.PubKey) *fake {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.addPeer(id, pub)
+}
+
+func (w *world) addPeer(id peer.ID, pub crypto.PubKey) *fake {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := &fake{

@@ -18,8 +18,10 @@ type Stats struct {
 	// with a direct connection, Speaking that of those among them that serve our
 	// protocol.
 	Table, Connected, Speaking int
-	// Operations is the number of operations under way.
+	// Operations is the number of operations under way, Started that of all since
+	// the beginning.
 	Operations int
+	Started    uint64
 	// CacheHits and CacheMisses count lookups by whether they began at the end of
 	// a recent one to the same key.
 	CacheHits, CacheMisses uint64
@@ -53,7 +55,8 @@ func (d *DHT) Stats() Stats {
 		return counts{hits, misses, n.Providing()}
 	})
 	s := Stats{
-		Table: d.loop.node.View().Len(), Operations: len(d.slots), CacheHits: c.hits, CacheMisses: c.misses,
+		Table: d.loop.node.View().Len(), Operations: len(d.turns.slots), Started: d.turns.started.Load(),
+		CacheHits: c.hits, CacheMisses: c.misses,
 		Server: d.server.main.Stats(), Limiter: d.server.limiter.Stats(), Client: d.network.client.Stats(),
 	}
 	s.Mode, s.Reason = d.role.now()
