@@ -60,7 +60,8 @@ const radiusShift = 3
 // the table is woken.
 func (d *DHT) tableChanged() {
 	d.changed.broadcast()
-	radius := radiusOf(d.loop.node.View(), d.loop.node.Self(), d.cfg.K)
+	self := &d.loop.node.Self().Key
+	radius := radiusOf(self, d.loop.node.View().AppendClosest(nil, self, d.cfg.K), d.cfg.K)
 	for _, s := range []any{d.values, d.providers} {
 		if s, ok := s.(interface{ SetRadius(keyspace.Distance) }); ok {
 			s.SetRadius(radius)
@@ -68,14 +69,14 @@ func (d *DHT) tableChanged() {
 	}
 }
 
-// radiusOf returns 2^radiusShift times the distance of the k-th nearest member,
-// or zero, not known, while there are fewer or it would leave the keyspace.
-func radiusOf(v *kademlia.View, self *kademlia.Contact, k int) (radius keyspace.Distance) {
-	nearest := v.AppendClosest(nil, &self.Key, k)
+// radiusOf returns 2^radiusShift times the distance of the k-th of the nearest
+// members, or zero, not known, while there are fewer or it would leave the
+// keyspace.
+func radiusOf(self *keyspace.Key, nearest []*kademlia.Contact, k int) (radius keyspace.Distance) {
 	if len(nearest) < k {
 		return radius
 	}
-	d := keyspace.DistanceOf(&self.Key, &nearest[k-1].Key)
+	d := keyspace.DistanceOf(self, &nearest[k-1].Key)
 	if d[0]>>(8-radiusShift) != 0 {
 		return radius
 	}

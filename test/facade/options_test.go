@@ -1,0 +1,97 @@
+// Package facade holds the tests of the root package, whose folder has no room
+// for them: that every option does what its name says, and that the example
+// programs run.
+package facade
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kdht/kdht"
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/routing"
+	"github.com/kdht/kdht/store"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// apply returns the configuration that options make.
+func apply(opts ...kdht.Option) (routing.Config, error) {
+	var cfg routing.Config
+	for _, o := range opts {
+		if err := o(&cfg); err != nil {
+			return cfg, err
+		}
+	}
+	return cfg, nil
+}
+
+const somePeer = "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWPuZhWXKTyy1gZxypoCuxDfzGCj9CtmisgttDjyrrjEeZ"
+
+func TestOptions(t *testing.T) {
+	info, err := peer.AddrInfoFromString(somePeer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		option kdht.Option
+		set    func(c *routing.Config) bool
+	}{
+		"Mode": {kdht.Mode(kdht.ModeClient), func(c *routing.Config) bool { return c.Mode == routing.ModeClient }},
+		"ProtocolPrefix": {kdht.ProtocolPrefix("/x"), func(c *routing.Config) bool {
+			return c.Protocol == "/x/kad/1.0.0" && c.JSONProtocol == "/x/kad/json/1.0.0"
+		}},
+		"ProtocolExtension":  {kdht.ProtocolExtension("/lan"), func(c *routing.Config) bool { return c.Protocol == "/kdht/lan/kad/1.0.0" }},
+		"V1ProtocolOverride": {kdht.V1ProtocolOverride("/y"), func(c *routing.Config) bool { return c.Protocol == "/y" && c.JSONProtocol == "" }},
+		"BucketSize":         {kdht.BucketSize(7), func(c *routing.Config) bool { return c.K == 7 }},
+		"Concurrency":        {kdht.Concurrency(7), func(c *routing.Config) bool { return c.Alpha == 7 }},
+		"Resiliency":         {kdht.Resiliency(7), func(c *routing.Config) bool { return c.Beta == 7 }},
+		"BootstrapPeers":     {kdht.BootstrapPeers(*info), func(c *routing.Config) bool { return c.BootstrapPeers[0].ID == info.ID }},
+		"BootstrapAddrs":     {kdht.BootstrapAddrs(somePeer), func(c *routing.Config) bool { return c.BootstrapPeers[0].ID == info.ID }},
+		"BootstrapPeersFunc": {kdht.BootstrapPeersFunc(func() []peer.AddrInfo { return []peer.AddrInfo{*info} }), func(c *routing.Config) bool { return len(c.BootstrapPeersFunc()) == 1 }},
+		"Validator":          {kdht.Validator(store.Imm{}), func(c *routing.Config) bool { return c.Validator == store.Imm{} }},
+		"NamespacedValidator": {kdht.NamespacedValidator("n", store.Imm{}), func(c *routing.Config) bool {
+			all := c.Validator.(store.Namespaces)
+			return len(all) == 4 && all["n"] == store.Imm{}
+		}},
+		"DisableValues":             {kdht.DisableValues(), func(c *routing.Config) bool { return c.DisableValues }},
+		"DisableProviders":          {kdht.DisableProviders(), func(c *routing.Config) bool { return c.DisableProviders }},
+		"MaxRecordAge":              {kdht.MaxRecordAge(time.Hour), func(c *routing.Config) bool { return c.Stores.MaxAge == time.Hour }},
+		"MaxValueSize":              {kdht.MaxValueSize(7), func(c *routing.Config) bool { return c.Stores.MaxValue == 7 }},
+		"RoutingTableRefreshPeriod": {kdht.RoutingTableRefreshPeriod(time.Hour), func(c *routing.Config) bool { return c.Timing.Refresh == time.Hour }},
+		"DisableAutoRefresh":        {kdht.DisableAutoRefresh(), func(c *routing.Config) bool { return c.Timing.Refresh < 0 }},
+		"OnRequestHook":             {kdht.OnRequestHook(func(protocol.Remote, *protocol.Message) {}), func(c *routing.Config) bool { return c.Serving.OnRequest != nil }},
+		"RequestRate": {kdht.RequestRate(7, 8), func(c *routing.Config) bool {
+			return c.Serving.Limit.PerPeer.PerSecond == 7 && c.Serving.Limit.PerPeer.Burst == 8
+		}},
+		"AddressFilter":      {kdht.AddressFilter(func(a []multiaddr.Multiaddr) []multiaddr.Multiaddr { return a }), func(c *routing.Config) bool { return c.Filters.Addresses != nil }},
+		"QueryFilter":        {kdht.QueryFilter(func(peer.AddrInfo) bool { return true }), func(c *routing.Config) bool { return c.Filters.Query != nil }},
+		"RoutingTableFilter": {kdht.RoutingTableFilter(func(peer.AddrInfo) bool { return true }), func(c *routing.Config) bool { return c.Filters.Table != nil }},
+	} {
+		cfg, err := apply(c.option)
+		if err != nil || !c.set(&cfg) {
+			t.Errorf("%s: %v, made %+v", name, err, cfg)
+		}
+	}
+}
+
+func TestOptionsRefuse(t *testing.T) {
+	for want, o := range map[string][]kdht.Option{
+		`"x"`:                       {kdht.ProtocolPrefix("x")},
+		`"/x/"`:                     {kdht.ProtocolPrefix("/x/")},
+		"/y has no prefix":          {kdht.V1ProtocolOverride("/y"), kdht.ProtocolExtension("/lan")},
+		"BucketSize is 0":           {kdht.BucketSize(0)},
+		"Concurrency is -1":         {kdht.Concurrency(-1)},
+		"Resiliency is 0":           {kdht.Resiliency(0)},
+		"MaxValueSize is 0":         {kdht.MaxValueSize(0)},
+		"RoutingTableRefreshPeriod": {kdht.RoutingTableRefreshPeriod(0)},
+		"/p2p/<peer id>":            {kdht.BootstrapAddrs("/ip4/127.0.0.1/tcp/4001")},
+		"without slashes":           {kdht.NamespacedValidator("/n/", store.Imm{})},
+		"cannot be added":           {kdht.Validator(store.Imm{}), kdht.NamespacedValidator("n", store.Imm{})},
+	} {
+		if _, err := apply(o...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: want an error that says %q", err, want)
+		}
+	}
+}
