@@ -65,17 +65,9 @@ func startCluster(t testing.TB, n int, transport string) *cluster {
 	for len(c.nodes) < n {
 		c.nodes = append(c.nodes, startNode(t, transport, Config{BootstrapPeers: first}))
 	}
-	began := time.Now()
-	lap := func(what string) {
-		t.Logf("%s: %v", what, time.Since(began).Round(time.Millisecond))
-		began = time.Now()
-	}
-	lap("started")
-	c.each(t, func(i int, n *liveNode) error { return n.WaitReady(ctx) })
-	lap("ready")
+	c.each(t, func(_ int, n *liveNode) error { return n.WaitReady(ctx) })
 	for range 2 {
-		c.each(t, func(i int, n *liveNode) error { return n.Refresh(ctx) })
-		lap("refreshed")
+		c.each(t, func(_ int, n *liveNode) error { return n.Refresh(ctx) })
 	}
 	return c
 }
@@ -227,6 +219,10 @@ func TestSixtyLiveNodes(t *testing.T) {
 	t.Run("peers are found", func(t *testing.T) {
 		c.each(t, func(i int, n *liveNode) error {
 			other := c.nodes[(i+7)%len(c.nodes)]
+			if err := n.host.Network().ClosePeer(other.ID()); err != nil {
+				return err
+			}
+			n.host.Peerstore().ClearAddrs(other.ID())
 			info, err := n.FindPeer(t.Context(), other.ID())
 			if err != nil || len(info.Addrs) == 0 {
 				return fmt.Errorf("%v, %v", info, err)
@@ -259,4 +255,34 @@ func TestSixtyLiveNodes(t *testing.T) {
 			return nil
 		})
 	})
+}
+
+// A few nodes over QUIC; the one that all of them joined through dies, and then
+// a host is closed before its DHT.
+func TestLiveOverQUIC(t *testing.T) {
+	c := startCluster(t, 6, "quic")
+	value := []byte("over QUIC")
+	if err := c.nodes[1].PutValue(t.Context(), store.ImmKey(value), value); err != nil {
+		t.Fatal(err)
+	}
+	c.nodes[0].stop()
+	c.nodes = c.nodes[1:]
+	late := startNode(t, "quic", Config{BootstrapPeers: []peer.AddrInfo{*corehost.InfoFromHost(c.nodes[2].host)}})
+	c.nodes = append(c.nodes, late)
+	if err := late.WaitPeers(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	c.each(t, func(_ int, n *liveNode) error {
+		got, err := n.GetValue(t.Context(), store.ImmKey(value))
+		if err != nil || string(got) != string(value) {
+			return fmt.Errorf("%q, %v", got, err)
+		}
+		return nil
+	})
+	if err := late.host.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := late.Close(); err != nil {
+		t.Errorf("closing the DHT after its host: %v", err)
+	}
 }
