@@ -193,6 +193,55 @@ func TestOutageEmptiesNoTable(t *testing.T) {
 	}
 }
 
+// Two that join a small network at the same moment through a member that tells
+// them nothing of each other meet within seconds.
+func TestNewcomersMeet(t *testing.T) {
+	w := newWorld(t, 8)
+	first := w.add(0, nil)
+	var pair []*member
+	for i := range uint64(2) {
+		m := w.add(i+1, nil)
+		pair = append(pair, m)
+		m.node.PeerSeen(w.now, first.contact)
+		m.touch()
+	}
+	w.run(w.now.Add(3 * time.Second))
+	for i, m := range pair {
+		if other := pair[1-i].contact; !m.node.View().Contains(other.ID) {
+			t.Errorf("newcomer %d does not know the other after 3 s", i+1)
+		}
+	}
+}
+
+// Rounds come at once, then 2 s, 10 s and a minute later while few are known,
+// and every period from then on.
+func TestRefreshRounds(t *testing.T) {
+	w := newWorld(t, 9)
+	a, b := w.add(0, nil), w.add(1, nil)
+	var rounds []time.Duration
+	own := string(a.node.self.Peer.ID)
+	w.sawRequest = func(from *member, req *protocol.Message) {
+		if from == a && string(req.Key) == own {
+			rounds = append(rounds, w.now.Sub(epoch).Round(time.Second))
+		}
+	}
+	a.node.PeerSeen(w.now, b.contact)
+	a.touch()
+	w.run(w.now.Add(32 * time.Minute))
+	want := []time.Duration{0, 2, 12, 73, 673, 1273, 1873}
+	for i := range want {
+		want[i] *= time.Second
+	}
+	if len(rounds) != len(want) {
+		t.Fatalf("looked up its own key at %v, want about %v", rounds, want)
+	}
+	for i, at := range rounds {
+		if d := at - want[i]; d < -2*time.Second || d > 2*time.Second {
+			t.Errorf("round %d at %v, want %v", i, at, want[i])
+		}
+	}
+}
+
 func TestSameSeedSameRun(t *testing.T) {
 	run := func() (uint64, int) {
 		w := newWorld(t, 5)

@@ -292,6 +292,7 @@ func (n *Node) alive(now time.Time, c *Contact) {
 	}
 	n.cfg.Trace.admitted(c)
 	if n.table.Len() == 1 {
+		n.refresher.rounds = 0
 		n.refresher.start(now, true, nil)
 	}
 }

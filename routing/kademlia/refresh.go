@@ -18,10 +18,15 @@ const maxRefreshPrefix = 15
 // of a random key in every bucket that no lookup has gone through for a period,
 // one after another.
 //
+// Peers that join at the same moment may miss each other, and in a small network
+// nobody else makes them meet: while the table is smaller than k, the first
+// rounds follow each other quickly.
+//
 // Invariant: at most one round runs.
 type refresher struct {
 	node    *Node
 	next    time.Time // when the next round is due; zero before the first
+	rounds  int       // finished since the first peer came
 	running bool
 	forced  bool // this round refreshes every bucket
 	bucket  int  // the bucket to look at next
@@ -73,11 +78,20 @@ func (r *refresher) end(now time.Time) {
 	}
 }
 
+// early are the pauses after the first rounds of a small table.
+var early = [...]time.Duration{2 * time.Second, 10 * time.Second, time.Minute}
+
 // schedule sets the time of the next round.
 func (r *refresher) schedule(now time.Time) {
-	if period := r.node.cfg.Timing.Refresh; period > 0 {
-		r.next = now.Add(period)
+	period := r.node.cfg.Timing.Refresh
+	if period <= 0 {
+		return
 	}
+	if r.rounds < len(early) && r.node.table.Len() < r.node.cfg.K {
+		period = min(period, early[r.rounds])
+	}
+	r.rounds++
+	r.next = now.Add(period)
 }
 
 // covered notes that a lookup for target has run to its end.

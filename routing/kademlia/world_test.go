@@ -28,6 +28,8 @@ type world struct {
 	asked   map[askedOnce]int // requests per query and peer
 	sent    int
 	trace   uint64 // hash of all that was sent
+
+	sawRequest func(from *member, req *protocol.Message) // nil: nobody looks
 }
 
 type askedOnce struct {
@@ -177,6 +179,9 @@ func (m *member) touch() {
 func (m *member) Send(id RequestID, to *Contact, req *protocol.Message) {
 	w := m.world
 	w.sent++
+	if w.sawRequest != nil {
+		w.sawRequest(m, req)
+	}
 	w.asked[askedOnce{req, to.ID}]++
 	h := fnv.New64a()
 	h.Write(binary.BigEndian.AppendUint64(nil, w.trace))
