@@ -178,10 +178,10 @@ func (t *watch) next() bool {
 func (t *watch) look(p peer.ID, identified bool) {
 	said, known := t.connected[p]
 	if !t.e.Connected(p) {
-		if known {
-			delete(t.connected, p)
-			tell(t.w.Disconnected, p)
-		}
+		// Told even of a peer that came and left unseen: the listener may have
+		// heard of it in another way, by its request.
+		delete(t.connected, p)
+		tell(t.w.Disconnected, p)
 		return
 	}
 	if !known {

@@ -101,6 +101,22 @@ func TestWatchLocalEvents(t *testing.T) {
 	d.expect("addrs")
 }
 
+// A peer may come, ask and leave before anybody looks: its end is told all the
+// same, since who served it has heard of it.
+func TestWatchTellsOfVisitsNeverSeen(t *testing.T) {
+	a, b := newNode(t, "/ip4/127.0.0.1/tcp/0", Config{}), newNode(t, "/ip4/127.0.0.1/tcp/0", Config{})
+	emitter, err := a.h.EventBus().Emitter(new(event.EvtPeerConnectednessChanged))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer emitter.Close()
+	d := watchNode(t, a)
+	if err := emitter.Emit(event.EvtPeerConnectednessChanged{Peer: b.ID(), Connectedness: network.NotConnected}); err != nil {
+		t.Fatal(err)
+	}
+	d.expect("disconnected " + b.ID().String())
+}
+
 // A Watcher that hangs must not hold up the host, and what waits for it is one
 // entry for each peer, however often that peer is identified.
 func TestWatchNeverBlocksTheBus(t *testing.T) {

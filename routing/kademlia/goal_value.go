@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
@@ -132,7 +133,7 @@ func (g *findValue) fill(now time.Time, q *query, r *Result) {
 	for _, c := range g.holders {
 		r.Report.Holders = append(r.Report.Holders, c.ID)
 	}
-	if r.Err == ErrNoPeers {
+	if errors.Is(r.Err, ErrNoPeers) {
 		r.Err = nil // our own value is an answer
 	}
 	if r.Err == nil && q.lookup != nil {

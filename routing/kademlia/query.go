@@ -105,7 +105,11 @@ func (q *query) widen() bool {
 // to its end, so that what it found is worth remembering.
 func (q *query) endWalk(now time.Time, complete bool) {
 	n := q.node
-	if complete && q.lookup.count(answered) > 0 {
+	if complete && q.lookup.count(answered) == 0 {
+		q.finish(now, ErrNoAnswer)
+		return
+	}
+	if complete {
 		n.cache.put(now, &q.target, q.lookup.appendAnswered(make([]*Contact, 0, n.cfg.K), n.cfg.K))
 		n.refresher.covered(now, &q.target)
 	}

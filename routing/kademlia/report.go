@@ -12,6 +12,9 @@ import (
 var (
 	// ErrNoPeers means that the table is empty: there was nobody to ask.
 	ErrNoPeers = errors.New("no peers in the routing table")
+	// ErrNoAnswer means that peers were asked and none has answered, which is
+	// ErrNoPeers for all practical purposes, and is it for errors.Is.
+	ErrNoAnswer error = noAnswer{}
 	// ErrNotFound means that the lookup ran to its end without finding it.
 	ErrNotFound = errors.New("not found")
 	// ErrNotStored means that no peer took the record.
@@ -21,6 +24,12 @@ var (
 	// ErrBusy means that too many operations are under way already.
 	ErrBusy = errors.New("too many operations under way")
 )
+
+// noAnswer is the type of ErrNoAnswer.
+type noAnswer struct{}
+
+func (noAnswer) Error() string        { return "none of the peers asked has answered" }
+func (noAnswer) Is(target error) bool { return target == ErrNoPeers }
 
 // Result is what an operation found, as much of it as there is even when Err is
 // set.
