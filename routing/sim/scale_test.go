@@ -1,0 +1,58 @@
+//go:build unix
+
+package sim
+
+import (
+	"flag"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kdht/kdht/routing/kademlia"
+)
+
+var (
+	nodes   = flag.Int("nodes", 300, "how many nodes TestScale simulates")
+	lookups = flag.Int("lookups", 200, "how many lookups TestScale makes")
+)
+
+// cpuSeconds returns the processor time this process has used, and the most
+// memory it has held at once in bytes.
+func cpuSeconds() (seconds float64, peak int64) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0, 0
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9, int64(u.Maxrss) << 10
+}
+
+// TestScale is the calm network of any size, measured:
+//
+//	go test ./routing/sim -run Scale -v -nodes 10000 -lookups 20000 -cpuprofile cpu.out
+func TestScale(t *testing.T) {
+	cfg := Config{
+		Seed: 1, Nodes: *nodes, JoinRate: max(50, float64(*nodes)/200), Lookups: *lookups, Rate: max(50, float64(*nodes)/100), Memory: true,
+		Node: kademlia.Config{Timing: kademlia.Timing{Refresh: time.Hour, Probe: time.Hour}},
+	}
+	start, _ := cpuSeconds()
+	var joined float64
+	shown := time.Now()
+	report, err := Run(t.Context(), cfg, func(p Progress) {
+		now, _ := cpuSeconds()
+		if p.Lookups == 0 {
+			joined = now - start
+		}
+		if time.Since(shown) > 10*time.Second {
+			shown = time.Now()
+			t.Logf("%v virtual: %d of %d nodes up, %d of %d lookups, %d events, %.0f CPU s", p.Virtual, p.Up, p.Nodes, p.Lookups, p.Of, p.Events, now-start)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, peak := cpuSeconds()
+	_ = report.WriteText(os.Stdout)
+	t.Logf("%.1f CPU s to join, %.1f for the lookups: %.0f lookups per CPU s; peak %d MiB, %d bytes per node",
+		joined, all-start-joined, float64(report.Ended)/(all-start-joined), peak>>20, report.BytesPerNode)
+}
