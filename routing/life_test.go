@@ -73,7 +73,7 @@ func TestSilentPeersAreGivenUp(t *testing.T) {
 		var report Report
 		began := time.Now()
 		ids, err := dhts[0].GetClosestPeers(WithReport(t.Context(), &report), "x")
-		if err != nil || len(ids) != 0 || report.Failed.Timeout != 4 {
+		if !errors.Is(err, ErrNoPeers) || len(ids) != 0 || report.Failed.Timeout != 4 {
 			t.Errorf("%v, %v, report %+v", ids, err, report)
 		}
 		if took := time.Since(began); took != 5*time.Second {
@@ -287,6 +287,27 @@ func TestConnectedBootstrapPeerIsAskedAgain(t *testing.T) {
 		}
 		if took := time.Since(began); took > requestTimeout+offerPeriod {
 			t.Errorf("ready after %v", took)
+		}
+	})
+}
+
+// Members that join at the same instant find all others by themselves.
+func TestSimultaneousJoiners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		first, f := w.start(Config{})
+		f.change(func(f *fake) { f.lag = time.Millisecond })
+		dhts := []*DHT{first}
+		for range 14 {
+			d, f := w.start(Config{BootstrapPeers: []peer.AddrInfo{f.info()}})
+			f.change(func(f *fake) { f.lag = 500 * time.Millisecond }) // so it is verified late
+			dhts = append(dhts, d)
+		}
+		time.Sleep(10 * time.Second)
+		for i, d := range dhts {
+			if n := d.Stats().Table; n != 14 {
+				t.Errorf("node %d knows %d peers, want 14", i, n)
+			}
 		}
 	})
 }
