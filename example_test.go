@@ -147,7 +147,7 @@ func Example_alone() {
 	fmt.Println(err)
 	// Output:
 	// true
-	// kdht: the value is kept on this node only: no peers in the routing table
+	// kdht: the value is kept on this node only: no peers in the routing table: nobody is connected and no bootstrap peers are given: pass kdht.BootstrapPeers or connect the host to a member
 }
 
 // Hops are observed as with every libp2p router.

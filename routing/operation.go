@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,9 @@ func (d *DHT) run(ctx context.Context, start starter) (kademlia.Result, error) {
 	op := &operation{dht: d, ctx: within, result: make(chan kademlia.Result, 1), wake: make(chan struct{}, 1)}
 	r, err := op.run(start)
 	fillReport(ctx, r.Report)
+	if errors.Is(err, ErrNoPeers) && d.loop.node.View().Len() == 0 {
+		err = d.whyNotReady()
+	}
 	return r, outcome(ctx, err)
 }
 
