@@ -93,7 +93,7 @@ func orDefault[T int | float64 | time.Duration](v *T, fallback T) {
 	}
 }
 
-// fill fills in the defaults and refuses what has no meaning.
+// fill fills in the defaults and checks the result.
 func (c *Config) fill() error {
 	orDefault(&c.Nodes, 100)
 	orDefault(&c.JoinRate, 50)
@@ -111,12 +111,25 @@ func (c *Config) fill() error {
 	orDefault(&c.Node.Alpha, 10)
 	orDefault(&c.Node.Beta, 3)
 	orDefault(&c.Node.Timing.Slot, time.Second)
+	return c.check()
+}
+
+// check refuses what has no meaning.
+func (c *Config) check() error {
 	f := &c.Faults
+	for _, share := range []float64{f.Refuse, f.BlackHole, f.Hung, f.NATed, f.Tarpit, f.Clients, f.Partition, c.Link.Loss, c.Link.TCP} {
+		if !(share >= 0 && share <= 1) || c.Link.Loss == 1 {
+			return errors.New("sim: a share must lie between 0 and 1, and that of lost messages below 1")
+		}
+	}
 	if sum := f.Refuse + f.BlackHole + f.Hung + f.NATed + f.Tarpit + f.Clients; sum > 1 {
 		return errors.New("sim: the shares of the faults add up to more than 1")
 	}
 	if c.Nodes < 2 || c.Nodes > 1<<24 || c.Lookups < 0 || c.JoinRate < 0 || c.Rate < 0 {
 		return errors.New("sim: Nodes must be between 2 and 16 million, Lookups, JoinRate and Rate not negative")
+	}
+	if c.Churn.Scale < 0 || c.Churn.Gap < 0 || f.Skew < 0 || c.Link.RTTScale < 0 || c.Link.Conns < 1 {
+		return errors.New("sim: no scale, gap, skew or bound on connections may be negative")
 	}
 	return nil
 }

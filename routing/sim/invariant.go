@@ -64,12 +64,12 @@ type asked struct {
 
 // outcome is how a lookup ended.
 type outcome struct {
-	took           int64
-	asked, hops    uint16
-	answered       uint16
-	dials, failed  uint16
-	right, wanted  uint8 // of the true k nearest, how many were found
-	exact, ok, cut bool
+	began, took   int64
+	asked, hops   uint16
+	answered      uint16
+	dials, failed uint16
+	right, wanted uint8 // of the true k nearest, how many were found
+	exact, ok     bool
 }
 
 func newChecks(r *run) checks {
@@ -218,8 +218,8 @@ func (w *watched) done(_ time.Time, res kademlia.Result) {
 	}
 	rep := &res.Report
 	o := outcome{
-		took: r.now - w.since, asked: uint16(rep.Asked), answered: uint16(rep.Answered), hops: uint16(rep.Hops),
-		dials: uint16(w.dials), failed: uint16(rep.Failed.Total()), ok: res.Err == nil, cut: r.cutNow,
+		began: w.since, took: r.now - w.since, asked: uint16(rep.Asked), answered: uint16(rep.Answered), hops: uint16(rep.Hops),
+		dials: uint16(w.dials), failed: uint16(rep.Failed.Total()), ok: res.Err == nil,
 	}
 	w.compare(&o, res.Closest)
 	c.outcomes = append(c.outcomes, o)
@@ -270,9 +270,16 @@ func (r *run) sometimes() {
 		asked bool
 		fault Fault
 	}{
-		{f.Refuse > 0, Refuse}, {f.BlackHole > 0, BlackHole}, {f.Hung > 0, Hung}, {f.NATed > 0, NATed}, {f.Tarpit > 0, Tarpit},
-		{f.Partition > 0, Parted}, {f.Skew > 0, Skewed}, {r.cfg.Link.Loss > 0, Lost},
-		{r.cfg.Churn.On, Left}, {r.cfg.Churn.On, Crashed},
+		{f.Refuse > 0, Refuse},
+		{f.BlackHole > 0, BlackHole},
+		{f.Hung > 0, Hung},
+		{f.NATed > 0, NATed},
+		{f.Tarpit > 0, Tarpit},
+		{f.Partition > 0, Parted},
+		{f.Skew > 0, Skewed},
+		{r.cfg.Link.Loss > 0, Lost},
+		{r.cfg.Churn.On, Left},
+		{r.cfg.Churn.On, Crashed},
 	} {
 		if want.asked && r.fired[want.fault] == 0 {
 			r.violated("the fault %q was asked for and never happened", want.fault)

@@ -54,6 +54,8 @@ type Progress struct {
 	// Virtual is the time that has passed in the network; Events what happened.
 	Virtual time.Duration
 	Events  uint64
+	// Requests counts those of all nodes together.
+	Requests uint64
 	// Up counts the members that have joined, Lookups those that have ended; Nodes
 	// and Of are how many there will be.
 	Up, Nodes, Lookups, Of int
@@ -64,21 +66,31 @@ type Progress struct {
 // asked for and never happened, is an error that wraps ErrInvariant, beside the
 // whole report. progress, which may be nil, is called a few times a second.
 func Run(ctx context.Context, cfg Config, progress func(Progress)) (Report, error) {
+	_, report, err := simulated(ctx, cfg, nil, progress)
+	return report, err
+}
+
+// simulated is Run, and returns the run as it ended. before, which may be nil, may
+// change the run before it begins.
+func simulated(ctx context.Context, cfg Config, before func(*run), progress func(Progress)) (*run, Report, error) {
 	if err := cfg.fill(); err != nil {
-		return Report{}, err
+		return nil, Report{}, err
 	}
-	before := heapNow(cfg.Memory)
+	empty := heapNow(cfg.Memory)
 	r := newRun(cfg)
+	if before != nil {
+		before(r)
+	}
 	clock := time.Now()
 	err := r.loop(ctx, progress)
 	report := r.report(time.Since(clock))
 	if cfg.Memory {
-		report.BytesPerNode = (heapNow(true) - before) / int64(max(1, r.upNow()))
+		report.BytesPerNode = (heapNow(true) - empty) / int64(max(1, r.upNow()))
 	}
 	if err == nil {
 		err = r.verdict(&report)
 	}
-	return report, err
+	return r, report, err
 }
 
 // newRun plans everything that is known beforehand.
@@ -136,7 +148,7 @@ func (r *run) over() bool {
 
 func (r *run) progress() Progress {
 	return Progress{
-		Virtual: time.Duration(r.now), Events: r.events,
+		Virtual: time.Duration(r.now), Events: r.events, Requests: r.net.sent,
 		Up: min(r.ups, r.cfg.Nodes), Nodes: r.cfg.Nodes, Lookups: r.checks.ended, Of: r.cfg.Lookups,
 	}
 }
