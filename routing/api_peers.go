@@ -50,6 +50,15 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	return info, nil
 }
 
+// FindLocal returns what we know first hand of a peer's addresses, without asking
+// anybody: those of a connected peer, or our own; else none.
+func (d *DHT) FindLocal(_ context.Context, id peer.ID) peer.AddrInfo {
+	if c := d.local(id); c != nil {
+		return addrInfo(c)
+	}
+	return peer.AddrInfo{}
+}
+
 // local returns what we know first hand of a peer: of ourselves, and of one we
 // are connected to; nil if we would have to ask.
 func (d *DHT) local(id peer.ID) *kademlia.Contact {
@@ -137,4 +146,14 @@ func (d *DHT) Refresh(ctx context.Context) error {
 	case <-d.closing:
 		return ErrClosed
 	}
+}
+
+// RefreshRoutingTable is Refresh for who does not want to wait: the channel gets
+// its error, or nil, when it is over.
+func (d *DHT) RefreshRoutingTable() <-chan error {
+	done := make(chan error, 1)
+	if !d.spawn(func() { done <- d.Refresh(context.Background()) }) {
+		done <- ErrClosed
+	}
+	return done
 }

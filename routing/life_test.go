@@ -97,6 +97,7 @@ func TestCloseEndsOperations(t *testing.T) {
 			"provide":   func() error { return d.Provide(t.Context(), testCID(t, "x"), true) },
 			"providers": func() error { return second1(d.FindProviders(t.Context(), testCID(t, "y"))) },
 			"refresh":   func() error { return d.Refresh(t.Context()) },
+			"refresh 2": func() error { return <-d.RefreshRoutingTable() },
 			"ping":      func() error { return d.Ping(t.Context(), dhts[1].ID()) },
 		}
 		var all sync.WaitGroup

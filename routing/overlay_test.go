@@ -422,11 +422,18 @@ func TestFindPeer(t *testing.T) {
 		if err != nil || len(info.Addrs) != 1 || !info.Addrs[0].Equal(fakes[0].addr) {
 			t.Errorf("find myself: %v, %v", info, err)
 		}
+		if local := dhts[0].FindLocal(t.Context(), fakes[7].id); local.ID != fakes[7].id || len(local.Addrs) != 1 {
+			t.Errorf("find a connected one locally: %v", local)
+		}
 		fakes[0].change(func(f *fake) {
 			f.disconnect(fakes[7])
 			delete(f.addrs, fakes[7].id)
 		})
+		synctest.Wait()
 		w.requests(0)
+		if local := dhts[0].FindLocal(t.Context(), fakes[7].id); local.ID != "" || len(w.requests(protocol.FindNode)) > 0 {
+			t.Errorf("find one that is not connected locally: %v", local)
+		}
 		info, err = dhts[0].FindPeer(t.Context(), fakes[7].id)
 		if err != nil || len(info.Addrs) != 1 || !info.Addrs[0].Equal(fakes[7].addr) {
 			t.Errorf("find one that is not connected: %v, %v", info, err)
