@@ -31,6 +31,9 @@ type Config struct {
 	// MinExact is the share of lookups without a failed request that must find
 	// exactly the true k nearest; 0 checks nothing.
 	MinExact float64
+	// Compare makes every second lookup with the walk of most deployed peers, over
+	// the same tables; Report.Baseline tells of these.
+	Compare bool
 	// Memory measures the heap per node, which costs two garbage collections.
 	Memory bool
 }

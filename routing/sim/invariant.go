@@ -50,7 +50,8 @@ type watched struct {
 	asked  []asked
 	dials  int
 	ends   int
-	truth  int // answers and failures seen
+	truth  int  // answers and failures seen
+	base   bool // walked by a baseline, which keeps no promise of ours
 }
 
 // asked is one request of a lookup.
@@ -64,12 +65,12 @@ type asked struct {
 
 // outcome is how a lookup ended.
 type outcome struct {
-	began, took   int64
-	asked, hops   uint16
-	answered      uint16
-	dials, failed uint16
-	right, wanted uint8 // of the true k nearest, how many were found
-	exact, ok     bool
+	began, took     int64
+	asked, hops     uint16
+	answered        uint16
+	dials, failed   uint16
+	right, wanted   uint8 // of the true k nearest, how many were found
+	exact, ok, base bool
 }
 
 func newChecks(r *run) checks {
@@ -88,7 +89,6 @@ func (c *checks) trace() *kademlia.Trace {
 // watch begins to watch a lookup that is about to start.
 func (c *checks) watch(who int32, key []byte) *watched {
 	w := &watched{checks: c, id: lookupID{who: who}, target: keyspace.KeyOf(key), since: c.run.now}
-	c.starting = w
 	c.busy[who]++
 	return w
 }
@@ -219,7 +219,7 @@ func (w *watched) done(_ time.Time, res kademlia.Result) {
 	rep := &res.Report
 	o := outcome{
 		began: w.since, took: r.now - w.since, asked: uint16(rep.Asked), answered: uint16(rep.Answered), hops: uint16(rep.Hops),
-		dials: uint16(w.dials), failed: uint16(rep.Failed.Total()), ok: res.Err == nil,
+		dials: uint16(w.dials), failed: uint16(rep.Failed.Total()), ok: res.Err == nil, base: w.base,
 	}
 	w.compare(&o, res.Closest)
 	c.outcomes = append(c.outcomes, o)

@@ -68,7 +68,9 @@ func TestEveryInvariantCanFail(t *testing.T) {
 			r.comeUp(int32(i))
 		}
 		r.acting = 0
-		c.sabotage(r, r.checks.watch(0, []byte("key")))
+		w := r.checks.watch(0, []byte("key"))
+		r.checks.starting = w
+		c.sabotage(r, w)
 		report := r.report(time.Second)
 		err := r.verdict(&report)
 		if !errors.Is(err, ErrInvariant) || !strings.Contains(err.Error(), c.want) || report.Broken == 0 {
@@ -91,7 +93,7 @@ func TestRedialUnderOtherAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRun(cfg)
-	r.checks.watch(0, []byte("key"))
+	r.checks.starting = r.checks.watch(0, []byte("key"))
 	peer := r.members[1].contact
 	other := kademlia.NewContact(peer.ID, r.members[2].contact.Peer.Addrs)
 	r.checks.asks(1, peer)

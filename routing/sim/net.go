@@ -205,7 +205,11 @@ func (r *run) cameIn(i int32) {
 	if fl.err != nil && fl.err != protocol.ErrUnsupported {
 		r.disconnect(fl.from, fl.to)
 	}
-	if m.up && m.life == fl.life {
+	alive := m.up && m.life == fl.life
+	switch {
+	case fl.id >= baselineRequest:
+		r.inquired(&fl, alive)
+	case alive:
 		resp := fl.resp
 		if fl.err != nil {
 			resp = nil

@@ -27,7 +27,9 @@ type Report struct {
 	// them.
 	Requests, Dials uint64
 	Lookups
-	Table Table
+	// Baseline tells of the lookups made by the baseline's walk (Config.Compare).
+	Baseline *Lookups `json:",omitempty"`
+	Table    Table
 	// Fired counts the faults that happened, by name.
 	Fired map[string]uint64
 	// Broken counts the invariants broken, Violations names the first of them.
@@ -66,7 +68,11 @@ func (r *run) report(wall time.Duration) Report {
 		Trace: fmt.Sprintf("%016x", r.digest), Requests: r.net.sent, Dials: r.net.dials,
 		Fired: make(map[string]uint64), Table: r.tables(), Broken: r.checks.broken, Violations: r.checks.violations,
 	}
-	rep.Lookups = sum(r.checks.outcomes)
+	rep.Lookups = sum(r.checks.walked(false))
+	if r.cfg.Compare {
+		base := sum(r.checks.walked(true))
+		rep.Baseline = &base
+	}
 	rep.LookupsPerSecond = float64(rep.Ended) / wall.Seconds()
 	for f := Fine + 1; f < numFaults; f++ {
 		if r.fired[f] > 0 {
@@ -74,6 +80,16 @@ func (r *run) report(wall time.Duration) Report {
 		}
 	}
 	return rep
+}
+
+// walked returns the outcomes of one walk's lookups.
+func (c *checks) walked(base bool) (some []outcome) {
+	for _, o := range c.outcomes {
+		if o.base == base {
+			some = append(some, o)
+		}
+	}
+	return some
 }
 
 // sum makes means and shares of what single lookups did.
@@ -168,24 +184,40 @@ func (rep *Report) WriteJSON(w io.Writer) error {
 
 // WriteText writes the report for people.
 func (rep *Report) WriteText(w io.Writer) error {
-	l, t := &rep.Lookups, &rep.Table
-	_, err := fmt.Fprintf(w, `seed %d, %d nodes up, %v of virtual time, %d events in %v, trace %s
-lookups   %d (%.0f/s): success %.4f, recall %.4f, near %.4f, exact %.4f, exact without failures %.4f
-each      %.2f hops, %.1f messages, %.1f dials, %.2f failures
-latency   p50 %v, p90 %v, p99 %v
-network   %d requests, %d dials, faults %v
-tables    %.0f members, %.4f alive, %.4f of the true neighbours known
-memory    %d bytes per node
-`,
-		rep.Seed, rep.Nodes, rep.Virtual.Round(time.Second), rep.Events, rep.Wall.Round(time.Millisecond), rep.Trace,
-		l.Ended, l.LookupsPerSecond, l.Success, l.Recall, l.Near, l.Exact, l.CleanExact,
-		l.Hops, l.Messages, l.DialsEach, l.FailedEach,
-		l.P50.Round(time.Millisecond), l.P90.Round(time.Millisecond), l.P99.Round(time.Millisecond),
-		rep.Requests, rep.Dials, rep.Fired, t.Size, t.Alive, t.Known, rep.BytesPerNode)
-	for _, v := range rep.Violations {
-		if err == nil {
-			_, err = fmt.Fprintln(w, "BROKEN   ", v)
-		}
+	e := &text{w: w}
+	e.printf("seed %d, %d nodes up, %v of virtual time, %d events in %v, trace %s\n",
+		rep.Seed, rep.Nodes, rep.Virtual.Round(time.Second), rep.Events, rep.Wall.Round(time.Millisecond), rep.Trace)
+	e.lookups("lookups ", &rep.Lookups)
+	if rep.Baseline != nil {
+		e.lookups("baseline", rep.Baseline)
 	}
-	return err
+	e.printf("network   %d requests, %d dials, faults %v\n", rep.Requests, rep.Dials, rep.Fired)
+	e.printf("tables    %.0f members, %.4f alive, %.4f of the true neighbours known\n", rep.Table.Size, rep.Table.Alive, rep.Table.Known)
+	if rep.BytesPerNode > 0 {
+		e.printf("memory    %d bytes per node\n", rep.BytesPerNode)
+	}
+	for _, v := range rep.Violations {
+		e.printf("BROKEN    %s\n", v)
+	}
+	return e.err
+}
+
+// text writes until something goes wrong.
+type text struct {
+	w   io.Writer
+	err error
+}
+
+func (e *text) printf(format string, args ...any) {
+	if e.err == nil {
+		_, e.err = fmt.Fprintf(e.w, format, args...)
+	}
+}
+
+func (e *text) lookups(name string, l *Lookups) {
+	e.printf("%s  %d (%.0f/s): success %.4f, recall %.4f, near %.4f, exact %.4f, exact without failures %.4f\n",
+		name, l.Ended, l.LookupsPerSecond, l.Success, l.Recall, l.Near, l.Exact, l.CleanExact)
+	e.printf("          each %.2f hops, %.1f messages, %.1f dials, %.2f failures; p50 %v, p90 %v, p99 %v\n",
+		l.Hops, l.Messages, l.DialsEach, l.FailedEach,
+		l.P50.Round(time.Millisecond), l.P90.Round(time.Millisecond), l.P99.Round(time.Millisecond))
 }

@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	nodes    = flag.Int("nodes", 300, "how many nodes TestScale simulates")
-	lookups  = flag.Int("lookups", 200, "how many lookups TestScale makes")
+	nodes    = flag.Int("nodes", 100, "how many nodes TestScale simulates")
+	lookups  = flag.Int("lookups", 100, "how many lookups TestScale makes")
 	patience = flag.Duration("patience", time.Hour, "when TestScale is ended early")
 )
 

@@ -24,6 +24,7 @@ type run struct {
 
 	people
 	scheme
+	inquiries inquiries // of baselines
 
 	events uint64
 	digest uint64 // of all that happened so far
@@ -96,6 +97,7 @@ func simulated(ctx context.Context, cfg Config, before func(*run), progress func
 // newRun plans everything that is known beforehand.
 func newRun(cfg Config) *run {
 	r := &run{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x6b646874)), digest: 14695981039346656037}
+	r.inquiries.open = make(map[kademlia.RequestID]inquiry)
 	r.handlers = kademlia.Handlers{K: cfg.Node.K, Book: r, View: func() *kademlia.View { return r.members[r.acting].node.View() }}
 	r.admitOne = r.admit
 	r.checks = newChecks(r)
@@ -232,9 +234,11 @@ func (r *run) nextLookup() {
 		key[i] = byte(r.rng.Uint64())
 	}
 	w := r.checks.watch(who, key)
-	node := r.members[who].node
-	r.act(who, func(now time.Time) { node.FindNode(now, key, w.done) })
-	r.checks.starting = nil
+	var policy walk = production{}
+	if w.base = r.cfg.Compare && r.started%2 == 0; w.base {
+		policy = baseline{}
+	}
+	r.act(who, func(time.Time) { policy.start(r, w, key) })
 }
 
 // hash mixes what happened into the digest.
