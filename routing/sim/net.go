@@ -34,6 +34,8 @@ type flights struct {
 	sent  uint64 // requests handed to the network
 	ended uint64 // outcomes handed back
 	dials uint64
+	// probes are the requests that ask a peer for its own id.
+	probes uint64
 }
 
 func (fs *flights) take() int32 {
@@ -76,6 +78,9 @@ func (r *run) Send(id kademlia.RequestID, to *kademlia.Contact, req *protocol.Me
 	deadline := r.now + int64(r.cfg.Link.Deadline)
 	r.net.all[i] = flight{id: id, req: req, deadline: deadline, from: who, to: target, life: r.members[who].life}
 	r.net.sent++
+	if string(req.Key) == string(to.ID) {
+		r.net.probes++
+	}
 	r.hash(uint64(r.now), uint64(who)<<32|uint64(uint32(target)), uint64(req.Type), head(req.Key))
 	r.leave(i, who, target)
 }

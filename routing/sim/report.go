@@ -23,9 +23,9 @@ type Report struct {
 	// BytesPerNode is the heap the run holds at its end, divided by the nodes; 0 if
 	// not measured.
 	BytesPerNode int64 `json:",omitempty"`
-	// Requests counts those of all nodes together, Dials the connections tried for
-	// them.
-	Requests, Dials uint64
+	// Requests counts those of all nodes together, Probes those among them that only
+	// asked whether a peer is there, Dials the connections tried for them.
+	Requests, Probes, Dials uint64
 	Lookups
 	// Baseline tells of the lookups made by the baseline's walk (Config.Compare).
 	Baseline *Lookups `json:",omitempty"`
@@ -40,13 +40,13 @@ type Report struct {
 // Lookups is what the run's own lookups did; figures without a unit are means of
 // one lookup.
 type Lookups struct {
-	Ended            int
-	LookupsPerSecond float64 // of wall time, in the whole run
-	Hops             float64
-	Messages         float64 // requests sent
-	DialsEach        float64
-	FailedEach       float64
-	P50, P90, P99    time.Duration // virtual
+	Ended              int
+	LookupsPerSecond   float64 // of wall time, in the whole run
+	Hops               float64
+	Messages           float64 // requests sent
+	DialsEach          float64
+	FailedEach         float64
+	P50, P90, P95, P99 time.Duration // virtual
 	// Success is the share that ended without an error, Recall the share of the true
 	// k nearest that were found, Near the share of lookups that found all but a
 	// tenth of them (18 of 20), Exact those that found exactly these in order;
@@ -65,7 +65,7 @@ type Table struct {
 func (r *run) report(wall time.Duration) Report {
 	rep := Report{
 		Seed: r.cfg.Seed, Nodes: r.upNow(), Virtual: time.Duration(r.now), Events: r.events, Wall: wall,
-		Trace: fmt.Sprintf("%016x", r.digest), Requests: r.net.sent, Dials: r.net.dials,
+		Trace: fmt.Sprintf("%016x", r.digest), Requests: r.net.sent, Probes: r.net.probes, Dials: r.net.dials,
 		Fired: make(map[string]uint64), Table: r.tables(), Broken: r.checks.broken, Violations: r.checks.violations,
 	}
 	rep.Lookups = sum(r.checks.walked(false))
@@ -123,7 +123,7 @@ func sum(all []outcome) (l Lookups) {
 	l.CleanExact = float64(cleanExact) / float64(max(1, clean))
 	slices.Sort(took)
 	at := func(share float64) time.Duration { return time.Duration(took[int(share*float64(len(took)-1))]) }
-	l.P50, l.P90, l.P99 = at(0.5), at(0.9), at(0.99)
+	l.P50, l.P90, l.P95, l.P99 = at(0.5), at(0.9), at(0.95), at(0.99)
 	return l
 }
 
@@ -191,7 +191,7 @@ func (rep *Report) WriteText(w io.Writer) error {
 	if rep.Baseline != nil {
 		e.lookups("baseline", rep.Baseline)
 	}
-	e.printf("network   %d requests, %d dials, faults %v\n", rep.Requests, rep.Dials, rep.Fired)
+	e.printf("network   %d requests, %d of them probes, %d dials, faults %v\n", rep.Requests, rep.Probes, rep.Dials, rep.Fired)
 	e.printf("tables    %.0f members, %.4f alive, %.4f of the true neighbours known\n", rep.Table.Size, rep.Table.Alive, rep.Table.Known)
 	if rep.BytesPerNode > 0 {
 		e.printf("memory    %d bytes per node\n", rep.BytesPerNode)

@@ -30,6 +30,9 @@ func cpuSeconds() (seconds float64, peak int64) {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9, int64(u.Maxrss) << 10
 }
 
+// kept is the last run of TestScale, so that a heap profile shows what it holds.
+var kept *run
+
 // TestScale is the calm network of any size, measured:
 //
 //	go test ./routing/sim -run Scale -v -nodes 10000 -lookups 20000 -cpuprofile cpu.out
@@ -40,14 +43,14 @@ func TestScale(t *testing.T) {
 	}
 	start, _ := cpuSeconds()
 	var joined float64
-	var requests uint64
+	var requests, probes uint64
 	ctx, cancel := context.WithTimeout(t.Context(), *patience)
 	defer cancel()
 	shown := time.Now()
-	report, err := Run(ctx, cfg, func(p Progress) {
+	ended, report, err := simulated(ctx, cfg, nil, func(p Progress) {
 		now, _ := cpuSeconds()
 		if p.Lookups == 0 {
-			joined, requests = now-start, p.Requests
+			joined, requests, probes = now-start, p.Requests, p.Probes
 		}
 		if time.Since(shown) > 10*time.Second {
 			shown = time.Now()
@@ -57,8 +60,11 @@ func TestScale(t *testing.T) {
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
+	kept = ended
 	all, peak := cpuSeconds()
 	_ = report.WriteText(os.Stdout)
-	t.Logf("%.1f CPU s and %d requests to join, %.1f and %d for the lookups: %.0f lookups per CPU s; peak %d MiB, %d bytes per node",
-		joined, requests, all-start-joined, report.Requests-requests, float64(report.Ended)/(all-start-joined), peak>>20, report.BytesPerNode)
+	t.Logf("joining: %.1f CPU s, %d requests, %d of them probes", joined, requests, probes)
+	t.Logf("lookups: %.1f CPU s, %d requests, %d of them probes; %.0f lookups per CPU s", all-start-joined,
+		report.Requests-requests, report.Probes-probes, float64(report.Ended)/(all-start-joined))
+	t.Logf("memory:  %d MiB at its peak, %d bytes per node", peak>>20, report.BytesPerNode)
 }

@@ -55,8 +55,8 @@ type Progress struct {
 	// Virtual is the time that has passed in the network; Events what happened.
 	Virtual time.Duration
 	Events  uint64
-	// Requests counts those of all nodes together.
-	Requests uint64
+	// Requests counts those of all nodes together, Probes as in Report.
+	Requests, Probes uint64
 	// Up counts the members that have joined, Lookups those that have ended; Nodes
 	// and Of are how many there will be.
 	Up, Nodes, Lookups, Of int
@@ -150,7 +150,7 @@ func (r *run) over() bool {
 
 func (r *run) progress() Progress {
 	return Progress{
-		Virtual: time.Duration(r.now), Events: r.events, Requests: r.net.sent,
+		Virtual: time.Duration(r.now), Events: r.events, Requests: r.net.sent, Probes: r.net.probes,
 		Up: min(r.ups, r.cfg.Nodes), Nodes: r.cfg.Nodes, Lookups: r.checks.ended, Of: r.cfg.Lookups,
 	}
 }
