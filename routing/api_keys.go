@@ -11,10 +11,19 @@ import (
 	core "github.com/libp2p/go-libp2p/core/routing"
 )
 
+// fetchedKey is what one way to a public key has led to: nil if to nothing. The
+// report is its own: the other way may go on after the caller has returned.
+type fetchedKey struct {
+	key    crypto.PubKey
+	report Report
+}
+
 // GetPublicKey returns a peer's public key: what its id holds or a connection has
 // proved, else what the peer itself or the /pk record in the DHT says, whichever
-// comes first. The error is ErrNotFound if neither does.
+// comes first. The error is ErrNotFound if neither does. A Report tells of the
+// lookup of the record, and is empty if the peer itself was faster.
 func (d *DHT) GetPublicKey(ctx context.Context, id peer.ID) (crypto.PubKey, error) {
+	fillReport(ctx, Report{})
 	if err := id.Validate(); err != nil {
 		return nil, fmt.Errorf("kdht: public key: %w", err)
 	}
@@ -26,22 +35,27 @@ func (d *DHT) GetPublicKey(ctx context.Context, id peer.ID) (crypto.PubKey, erro
 	}
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
-	keys := make(chan crypto.PubKey, 2)
+	keys := make(chan fetchedKey, 2)
 	for _, fetch := range []func(context.Context, peer.ID) (crypto.PubKey, error){d.keyFromPeer, d.keyFromRecord} {
 		started := d.spawn(func() {
-			key, err := fetch(asking, id)
-			if err != nil {
-				key = nil
+			var f fetchedKey
+			key, err := fetch(WithReport(asking, &f.report), id)
+			if err == nil {
+				f.key = key
 			}
-			keys <- key
+			keys <- f
 		})
 		if !started {
 			return nil, ErrClosed
 		}
 	}
 	for range cap(keys) {
-		if key := <-keys; key != nil {
-			return key, nil
+		f := <-keys
+		if f.report.Duration > 0 || f.report.Asked > 0 {
+			fillReport(ctx, f.report)
+		}
+		if f.key != nil {
+			return f.key, nil
 		}
 	}
 	switch {

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,29 +13,45 @@ import (
 	core "github.com/libp2p/go-libp2p/core/routing"
 )
 
+// maxLookupKey is the longest key in bytes that GetClosestPeers looks up: a
+// request carries it whole, to every peer asked.
+const maxLookupKey = 4 << 10
+
 // GetClosestPeers returns the k live peers nearest to key (hashed once), nearest
 // first, not counting ourselves. When ctx ends before, it returns those that had
 // answered by then and ctx's error.
 func (d *DHT) GetClosestPeers(ctx context.Context, key string) ([]peer.ID, error) {
-	if key == "" {
-		return nil, fmt.Errorf("kdht: closest peers: the key is empty")
+	fillReport(ctx, Report{})
+	switch {
+	case key == "":
+		return nil, errors.New("kdht: closest peers: the key is empty")
+	case len(key) > maxLookupKey:
+		return nil, fmt.Errorf("kdht: closest peers: the key has %d bytes, at most %d can be asked for: give a hash of it instead", len(key), maxLookupKey)
 	}
 	r, err := d.run(ctx, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.FindNode(now, []byte(key), done)
 	})
+	within, cancel := d.within(ctx)
+	defer cancel()
 	ids := make([]peer.ID, len(r.Closest))
 	for i, c := range r.Closest {
 		ids[i] = c.ID
-		publish(ctx, core.QueryEvent{Type: core.FinalPeer, ID: c.ID})
+		publish(within, core.QueryEvent{Type: core.FinalPeer, ID: c.ID})
 	}
 	return ids, err
 }
 
 // FindPeer returns the addresses of a peer: those of the connection to it, or
-// what others tell of it. The error is ErrNotFound if nobody knows it.
+// what others tell of it. The error is ErrNotFound if nobody knows it. Of ourselves,
+// and of a peer that is connected, the answer may have no addresses, if none are
+// known.
 func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
+	fillReport(ctx, Report{})
 	if err := id.Validate(); err != nil {
 		return peer.AddrInfo{}, fmt.Errorf("kdht: find peer: %w", err)
+	}
+	if id == d.transport.ID() {
+		return peer.AddrInfo{ID: id, Addrs: d.LocalAddrs()}, nil
 	}
 	if c := d.local(id); c != nil {
 		return addrInfo(c), nil
@@ -43,10 +60,15 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 		return n.FindPeer(now, id, done)
 	})
 	if len(r.Providers) == 0 {
+		if (errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoPeers)) && d.transport.Connected(id) {
+			return peer.AddrInfo{ID: id}, nil
+		}
 		return peer.AddrInfo{}, err
 	}
+	within, cancel := d.within(ctx)
+	defer cancel()
 	info := addrInfo(r.Providers[0])
-	publish(ctx, core.QueryEvent{Type: core.FinalPeer, ID: id, Responses: []*peer.AddrInfo{&info}})
+	publish(within, core.QueryEvent{Type: core.FinalPeer, ID: id, Responses: []*peer.AddrInfo{&info}})
 	return info, nil
 }
 
@@ -86,6 +108,7 @@ func (d *DHT) Ping(ctx context.Context, id peer.ID) error {
 // for a request that has none (AddProvider). It takes 10 s at most. The error
 // wraps one of protocol's sentinels or ctx's error.
 func (d *DHT) Ask(ctx context.Context, id peer.ID, req *protocol.Message) (*protocol.Message, error) {
+	fillReport(ctx, Report{})
 	if err := id.Validate(); err != nil {
 		return nil, fmt.Errorf("kdht: ask: %w", err)
 	}

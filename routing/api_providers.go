@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -26,6 +27,9 @@ func (d *DHT) providerKey(c cid.Cid) ([]byte, error) {
 		return nil, errProvidersOff
 	case !c.Defined():
 		return nil, errors.New("kdht: the CID is empty: it names no content")
+	case len(c.Hash()) > protocol.MaxProviderKey:
+		return nil, fmt.Errorf("kdht: the multihash of the CID has %d bytes, and no peer takes more than %d: name the content by a hash such as SHA-256",
+			len(c.Hash()), protocol.MaxProviderKey)
 	}
 	return c.Hash(), nil
 }
@@ -33,8 +37,10 @@ func (d *DHT) providerKey(c cid.Cid) ([]byte, error) {
 // Provide notes that we can serve c and, if announce is set, tells the k peers
 // nearest to it, now and again every 22 hours until StopProviding. The error
 // wraps ErrNoPeers or ErrNotStored if no peer took the announcement; it is then
-// tried again by itself.
+// tried again by itself. So it is when ctx ends before: ctx bounds how long is
+// waited here, and only StopProviding ends the providing.
 func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) error {
+	fillReport(ctx, Report{})
 	key, err := d.providerKey(c)
 	if err != nil {
 		return err
@@ -86,6 +92,7 @@ func (d *DHT) StopProviding(c cid.Cid) error {
 
 // FindProviders returns up to k providers of c.
 func (d *DHT) FindProviders(ctx context.Context, c cid.Cid) ([]peer.AddrInfo, error) {
+	fillReport(ctx, Report{})
 	key, err := d.providerKey(c)
 	if err != nil {
 		return nil, err
@@ -108,6 +115,7 @@ func (d *DHT) FindProviders(ctx context.Context, c cid.Cid) ([]peer.AddrInfo, er
 // are), when nobody is left to ask, or when ctx ends. A provider whose addresses
 // are only learned later is sent once more.
 func (d *DHT) FindProvidersAsync(ctx context.Context, c cid.Cid, count int) <-chan peer.AddrInfo {
+	fillReport(ctx, Report{})
 	out := make(chan peer.AddrInfo, 1)
 	key, err := d.providerKey(c)
 	if err != nil {
@@ -132,7 +140,8 @@ func (d *DHT) FindProvidersAsync(ctx context.Context, c cid.Cid, count int) <-ch
 }
 
 // findProviders tells found each of up to count providers of key, on this
-// goroutine.
+// goroutine. The search ends as soon as there are count of them, those of our own
+// store included.
 func (d *DHT) findProviders(ctx context.Context, key []byte, count int, found func(peer.AddrInfo)) error {
 	f := finding{count: count, found: found, addrs: make(map[peer.ID]bool)}
 	stored, err := d.providers.Append(d.loop.now(), key, nil, maxLocalProviders)
@@ -145,21 +154,21 @@ func (d *DHT) findProviders(ctx context.Context, key []byte, count int, found fu
 	if f.enough() {
 		return nil
 	}
-	limit := 0
-	if count > 0 {
-		limit = count + len(f.addrs) // others may name those that we know first
-	}
-	_, err = d.run(ctx, func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
-		return n.FindProviders(now, key, limit, func(c *kademlia.Contact) {
+	searching, stop := context.WithCancel(ctx)
+	defer stop()
+	_, err = d.run(searching, func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+		return n.FindProviders(now, key, count, func(c *kademlia.Contact) {
 			op.tell(func() {
 				info := addrInfo(c)
 				publish(op.ctx, core.QueryEvent{Type: core.Provider, ID: c.ID, Responses: []*peer.AddrInfo{&info}})
-				f.take(info)
+				if f.take(info); f.enough() {
+					stop()
+				}
 			})
 		}, done)
 	})
-	if errors.Is(err, ErrNoPeers) && len(f.addrs) > 0 {
-		return nil // our own store knew some
+	if f.enough() || errors.Is(err, ErrNoPeers) && len(f.addrs) > 0 {
+		return nil // what stopped the search was us, or our own store knew some
 	}
 	return err
 }

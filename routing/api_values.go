@@ -40,8 +40,11 @@ func (d *DHT) valueOptions(key string, opts []core.Option) (quorum int, offline 
 	if err := o.Apply(opts...); err != nil {
 		return 0, false, err
 	}
-	if key == "" {
+	switch {
+	case key == "":
 		return 0, false, errors.New("kdht: the key is empty: write it as /namespace/name")
+	case len(key) > protocol.MaxValueKey:
+		return 0, false, fmt.Errorf("kdht: the key has %d bytes, and no peer takes more than %d: shorten it, or name the record by a hash", len(key), protocol.MaxValueKey)
 	}
 	quorum, _ = o.Other[quorumKey{}].(int)
 	return quorum, o.Offline, nil
@@ -52,13 +55,14 @@ func (d *DHT) valueOptions(key string, opts []core.Option) (quorum int, offline 
 // ErrNoPeers or ErrNotStored if no other peer holds it now; then only our own
 // store does. With routing.Offline it is stored here alone.
 func (d *DHT) PutValue(ctx context.Context, key string, value []byte, opts ...core.Option) error {
+	fillReport(ctx, Report{})
 	_, offline, err := d.valueOptions(key, opts)
 	if err != nil {
 		return err
 	}
 	rec := protocol.Record{Key: []byte(key), Value: bytes.Clone(value)}
 	now := d.loop.now()
-	err = d.values.Put(now, rec)
+	err = d.keep(now, rec)
 	if offline || err != nil && !errors.Is(err, store.ErrFull) { // others may have room
 		return outcome(ctx, err)
 	}
@@ -82,6 +86,7 @@ func aloneWith(what string, err error) error {
 // best value so far comes with ctx's error. See Quorum; with routing.Offline
 // only our own store is looked at.
 func (d *DHT) GetValue(ctx context.Context, key string, opts ...core.Option) ([]byte, error) {
+	fillReport(ctx, Report{})
 	s, err := d.valueSearch(key, opts)
 	if err != nil {
 		return nil, err
@@ -93,6 +98,7 @@ func (d *DHT) GetValue(ctx context.Context, key string, opts ...core.Option) ([]
 // are found: each value sent is better than those before. The channel is closed
 // when the search is over or ctx ends, and without a value if there is none.
 func (d *DHT) SearchValue(ctx context.Context, key string, opts ...core.Option) (<-chan []byte, error) {
+	fillReport(ctx, Report{})
 	s, err := d.valueSearch(key, opts)
 	if err != nil {
 		return nil, err
@@ -138,7 +144,7 @@ func (d *DHT) valueSearch(key string, opts []core.Option) (*valueSearch, error) 
 	}
 	found = found && err == nil // a broken store of our own need not stop us asking others
 	s := &valueSearch{dht: d, key: key, quorum: quorum, offline: offline}
-	if found && d.cfg.Validator.Validate(key, rec.Value) == nil {
+	if found && (careful{d.cfg.Validator}).Validate(key, rec.Value) == nil {
 		s.local = rec.Value
 		if s.local == nil {
 			s.local = []byte{}
@@ -147,16 +153,29 @@ func (d *DHT) valueSearch(key string, opts []core.Option) (*valueSearch, error) 
 	return s, nil
 }
 
-// checkNamespace refuses keys that no value can be valid for.
+// checkNamespace refuses keys of namespaces that no rules are registered for, as
+// far as the validator can be asked that: no rules are called, which may not be
+// made for being asked without a value.
 func (d *DHT) checkNamespace(key string) error {
-	err := d.cfg.Validator.Validate(key, nil)
-	switch {
-	case errors.Is(err, store.ErrNamespace):
-		return unsupported{err}
-	case errors.Is(err, record.ErrInvalidRecordType):
-		return unsupported{fmt.Errorf("kdht: the validator given knows no namespace of key %q: register one with kdht.NamespacedValidator", key)}
+	namespace, _, err := record.SplitKey(key)
+	switch rules := d.cfg.Validator.(type) {
+	case store.Namespaces:
+		if err != nil || rules[namespace] == nil {
+			return unsupported{rules.Validate(key, nil)} // says which there are
+		}
+	case record.NamespacedValidator:
+		if err != nil || rules[namespace] == nil {
+			return unsupported{fmt.Errorf("kdht: the validator given knows no namespace of key %q: register one with kdht.NamespacedValidator", key)}
+		}
 	}
 	return nil
+}
+
+// keep puts a record into our own store, on the caller's goroutine, which a store
+// or validator that panics is not to end.
+func (d *DHT) keep(now time.Time, rec protocol.Record) (err error) {
+	defer recovered("store of values", &err)
+	return d.values.Put(now, rec)
 }
 
 // run searches, tells better each better value, on this goroutine, and corrects
@@ -175,7 +194,7 @@ func (s *valueSearch) run(ctx context.Context, better func([]byte)) ([]byte, err
 		return n.FindValue(now, []byte(s.key), kademlia.ValueOptions{Quorum: s.quorum, Local: s.local, Found: op.foundValue(better)}, done)
 	})
 	if s.local != nil && r.Value != nil && !bytes.Equal(s.local, r.Value) {
-		_ = s.dht.values.Put(s.dht.loop.now(), protocol.Record{Key: []byte(s.key), Value: r.Value})
+		_ = s.dht.keep(s.dht.loop.now(), protocol.Record{Key: []byte(s.key), Value: r.Value})
 	}
 	return r.Value, err
 }

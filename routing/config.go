@@ -32,6 +32,10 @@ const (
 	maxK     = 64
 )
 
+// MaxParallel bounds Config.Alpha and Config.Beta: more requests of one lookup at
+// a time are a flood.
+const MaxParallel = 256
+
 // PrivateRate is what one peer may ask of us unless Config.Serving says
 // otherwise: five times what strangers get (rpc.DefaultPeerRate), since the
 // peers of a private network are its owner's own and few of them carry much,
@@ -69,7 +73,8 @@ type Config struct {
 }
 
 // Filters cut the network to a profile. Each may be nil, which lets all pass.
-// They are called from several goroutines.
+// They are called from several goroutines, with what others send; one that panics
+// has refused.
 type Filters struct {
 	// Addresses keeps those addresses that are inside the network: of ourselves,
 	// of peers heard of and of providers, taken and told. It must not change its
@@ -100,7 +105,7 @@ type RequestHook func(from protocol.Remote, req *protocol.Message)
 type Stores struct {
 	Values    store.Values
 	Providers store.Providers
-	// MaxAge is how long a value is kept (48 h), MaxValue the longest one taken, in
+	// MaxAge is how long a value is kept (48 h; below zero: for ever), MaxValue the longest one taken, in
 	// bytes (protocol.MaxValue); both are for Values being nil.
 	MaxAge   time.Duration
 	MaxValue int
@@ -162,6 +167,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.K == 0 {
 		c.K = defaultK
+	}
+	if c.Alpha > MaxParallel || c.Beta > MaxParallel {
+		return c, fmt.Errorf("kdht: Alpha is %d and Beta %d: give %d at most", c.Alpha, c.Beta, MaxParallel)
 	}
 	if c.K < 0 || c.K > maxK {
 		return c, fmt.Errorf("kdht: K is %d: give 1 to %d", c.K, maxK)

@@ -92,6 +92,7 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Filters = cfg.Filters.careful()
 	d := &DHT{
 		cfg: cfg, transport: t, turns: newTurns(), life: newLife(),
 		observers: &observers{byQuery: make(map[kademlia.QueryID]*operation)},
@@ -137,7 +138,7 @@ func (d *DHT) nodeConfig() kademlia.Config {
 	var seed [32]byte
 	_, _ = crand.Read(seed[:]) // never fails
 	cfg := kademlia.Config{
-		Self: d.transport.ID(), Network: d.network, Rand: rand.New(rand.NewChaCha8(seed)), Validator: d.cfg.Validator,
+		Self: d.transport.ID(), Network: d.network, Rand: rand.New(rand.NewChaCha8(seed)), Validator: careful{d.cfg.Validator},
 		K: d.cfg.K, Alpha: d.cfg.Alpha, Beta: d.cfg.Beta, Timing: d.cfg.Timing, Trace: d.observers.trace(),
 		TakeAddrs: d.cfg.Filters.binary(), Admit: onContact(d.cfg.Filters.Table), Follow: onContact(d.cfg.Filters.Query),
 	}

@@ -13,8 +13,9 @@ type Report = kademlia.Report
 type reportKey struct{}
 
 // WithReport returns a context under which the next operation fills in r before
-// it returns, or before its channel is closed, whether it succeeded or not. One
-// report serves one operation at a time.
+// it returns, or before its channel is closed, whether it succeeded or not. It is
+// emptied when the operation begins, so one that is refused before anybody is
+// asked leaves it empty. One report serves one operation at a time.
 func WithReport(ctx context.Context, r *Report) context.Context {
 	return context.WithValue(ctx, reportKey{}, r)
 }

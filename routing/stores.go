@@ -27,7 +27,7 @@ func (d *DHT) openStores() {
 	if !d.cfg.DisableValues {
 		d.values = given.Values
 		if d.values == nil {
-			d.values = store.NewValues(store.NewMemory(), d.cfg.Validator, store.ValuesConfig{
+			d.values = store.NewValues(store.NewMemory(), careful{d.cfg.Validator}, store.ValuesConfig{
 				Self: self, MaxAge: given.MaxAge, MaxValue: given.MaxValue,
 			})
 		}
