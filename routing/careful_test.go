@@ -136,11 +136,18 @@ func TestGetPublicKeyLeavesTheReportAlone(t *testing.T) {
 		}
 		seed(t, holder, core.KeyForPublicKey(f.id), string(value))
 		f.change(func(f *fake) { f.hideKey = true })
-		for _, other := range fakes[:5] {
+		// One who looks the record up among others than its owner.
+		others := func(p peer.AddrInfo) bool { return p.ID != f.id }
+		asker, from := w.start(Config{Filters: Filters{Query: others, Table: others}, BootstrapPeers: []peer.AddrInfo{fakes[0].info()}})
+		if err := asker.WaitReady(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		from.Remember(f.id, f.Addrs(), time.Hour)
+		for _, other := range fakes {
 			other.change(func(f *fake) { f.lag = time.Second })
 		}
 		var report Report
-		if _, err := dhts[1].GetPublicKey(WithReport(t.Context(), &report), f.id); err != nil {
+		if _, err := asker.GetPublicKey(WithReport(t.Context(), &report), f.id); err != nil {
 			t.Fatal(err)
 		}
 		report = Report{Hops: 77}
