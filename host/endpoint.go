@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -150,11 +151,16 @@ func (e *Endpoint) Connect(ctx context.Context, p peer.AddrInfo) error {
 }
 
 // Serve answers frames of the given protocols; see Transport.
-func (e *Endpoint) Serve(handlers map[protocol.ID]FrameHandler) {
+func (e *Endpoint) Serve(handlers map[protocol.ID]FrameHandler) error {
 	e.serving.Lock()
 	defer e.serving.Unlock()
 	if e.closed.Load() {
-		return
+		return ErrClosed
+	}
+	for _, id := range e.host.Mux().Protocols() {
+		if _, wanted := handlers[id]; wanted && !slices.Contains(e.served, id) {
+			return fmt.Errorf("host: %s is %w: close that DHT first, or give this one another protocol", id, ErrServed)
+		}
 	}
 	for _, id := range e.served {
 		if _, ok := handlers[id]; !ok {
@@ -168,6 +174,7 @@ func (e *Endpoint) Serve(handlers map[protocol.ID]FrameHandler) {
 		e.host.SetStreamHandler(id, func(s network.Stream) { e.server.serve(s, handle) })
 		e.served = append(e.served, id)
 	}
+	return nil
 }
 
 // StopServing removes the handlers and resets the streams; see Transport.
@@ -196,6 +203,5 @@ func (e *Endpoint) Close() error {
 			w.stop()
 		}
 	}
-	e.server.wait()
-	return nil
+	return e.server.wait()
 }

@@ -546,3 +546,37 @@ func TestClose(t *testing.T) {
 		}
 	})
 }
+
+// A protocol of the host is served by one endpoint at a time, and not taken from it.
+func TestServeOfWhatIsServed(t *testing.T) {
+	a, b := newNode(t, "/ip4/127.0.0.1/tcp/0", Config{}), newNode(t, "/ip4/127.0.0.1/tcp/0", Config{})
+	b.serveEcho()
+	second, err := NewEndpoint(b.h, Config{Protocol: testProtocol})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handlers := map[protocol.ID]FrameHandler{testProtocol: func(Sender, []byte, []byte) ([]byte, time.Duration, error) {
+		return []byte("second"), 0, nil
+	}}
+	if err := second.Serve(handlers); !errors.Is(err, ErrServed) || !strings.Contains(err.Error(), string(testProtocol)) {
+		t.Errorf("serve of what is served: %v", err)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a.knows(b)
+	if got, _, err := a.ask(t, b, "hello"); err != nil || got != "hello" {
+		t.Errorf("the first: %q, %v", got, err)
+	}
+	if err := second.Serve(handlers); !errors.Is(err, ErrClosed) {
+		t.Errorf("serve after close: %v", err)
+	}
+	b.StopServing()
+	third, err := NewEndpoint(b.h, Config{Protocol: testProtocol})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(third.Serve(handlers), third.Serve(handlers), third.Close()); err != nil {
+		t.Errorf("serve of what is served no more, twice: %v", err)
+	}
+}

@@ -1,8 +1,10 @@
 package host
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -78,6 +80,33 @@ func (r *registry) stop(proto protocol.ID) {
 	for _, in := range sent {
 		in.kick()
 	}
+}
+
+// handlerPatience is how long wait waits for handlers that are running.
+const handlerPatience = 5 * time.Second
+
+// wait returns when no stream is being served any more, or after handlerPatience
+// with an error that names one whose handler is still running. It is for after
+// stop.
+func (r *registry) wait() error {
+	over := make(chan struct{})
+	go func() { defer close(over); r.running.Wait() }()
+	patience := time.NewTimer(handlerPatience)
+	defer patience.Stop()
+	select {
+	case <-over:
+		return nil
+	case <-patience.C:
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, p := range r.peers {
+		for in := range p.streams {
+			return fmt.Errorf("host: %d request handlers have not returned %v after the end of serving, one of them with a request of %s over %s:"+
+				" a hook, filter, validator or store that was given blocks", r.count, handlerPatience, id, in.proto)
+		}
+	}
+	return nil
 }
 
 // add registers a stream, which then must leave, or says why it must be reset. A

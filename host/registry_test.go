@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,4 +230,25 @@ func checkBooks(t *testing.T, r *registry) {
 	if count != r.count || buffered != r.buffered || count > r.total || buffered > r.maxBuffered || r.pressed.Load() != (count > 40 || buffered > r.maxBuffered/5*4) {
 		t.Fatalf("%d streams counted %d, %d bytes counted %d", count, r.count, buffered, r.buffered)
 	}
+}
+
+// Who waits for handlers does not wait for ever, and learns whose request it is.
+func TestWaitForHandlers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTestRegistry(t, nil)
+		stuck, quick := mustJoin(t, r, "stuck", 1), mustJoin(t, r, "quick", 1)
+		r.stop("")
+		time.AfterFunc(time.Second, func() { r.leave(quick) })
+		began := time.Now()
+		if err := r.wait(); err == nil || !strings.Contains(err.Error(), "1 request handlers") || !strings.Contains(err.Error(), peer.ID("stuck").String()) {
+			t.Errorf("one is stuck: %v", err)
+		}
+		if took := time.Since(began); took != handlerPatience {
+			t.Errorf("waited %v, want %v", took, handlerPatience)
+		}
+		time.AfterFunc(time.Second, func() { r.leave(stuck) })
+		if err := r.wait(); err != nil || time.Since(began) != handlerPatience+time.Second {
+			t.Errorf("it has returned: %v after %v", err, time.Since(began))
+		}
+	})
 }

@@ -20,9 +20,6 @@ type server struct {
 
 func newServer(cfg Config) *server { return &server{registry: newRegistry(cfg), cfg: cfg} }
 
-// wait returns when no stream is being served any more. It is for after stop.
-func (v *server) wait() { v.running.Wait() }
-
 // serve answers the frames of one stream until it ends, then closes it if the
 // peer ended it between two frames, and resets it otherwise (wire.md §5).
 func (v *server) serve(s network.Stream, handle FrameHandler) {

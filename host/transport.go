@@ -24,6 +24,8 @@ var (
 	// ErrTooManyStreams means that a limit of this process refused the stream;
 	// the peer is not to blame.
 	ErrTooManyStreams = errors.New("too many streams")
+	// ErrServed means that the host answers a protocol for somebody else already.
+	ErrServed = errors.New("already served on this host")
 	// ErrClosed means that the endpoint has been closed.
 	ErrClosed = errors.New("endpoint closed")
 )
@@ -69,8 +71,10 @@ type Transport interface {
 	// wrap ErrUnreachable, ErrUnsupported, ErrTooManyStreams, ErrClosed or ctx's
 	// error. Every stream ends in Release or Reset.
 	Open(ctx context.Context, to peer.ID, fresh bool) (*Stream, error)
-	// Serve answers frames of these protocols, and of no others, from now on.
-	Serve(handlers map[protocol.ID]FrameHandler)
+	// Serve answers frames of these protocols, and of no others, from now on. If
+	// somebody else on this host serves one of them, it changes nothing and the
+	// error wraps ErrServed.
+	Serve(handlers map[protocol.ID]FrameHandler) error
 	// StopServing ends what Serve began and resets every inbound stream. It does
 	// not wait for handlers that are running.
 	StopServing()
@@ -78,8 +82,8 @@ type Transport interface {
 	Watch(w Watcher) (stop func(), err error)
 	// PublicKey returns the key that p's id inlines or a connection has proved.
 	PublicKey(p peer.ID) (crypto.PubKey, error)
-	// Close ends serving, closes all streams and waits for running handlers. The
-	// host below stays open.
+	// Close ends serving, closes all streams and waits for running handlers, for 5 s
+	// at most: the error then names one that blocks. The host below stays open.
 	Close() error
 }
 

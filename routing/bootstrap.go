@@ -59,10 +59,13 @@ func (a *attempts) failures(peers []peer.AddrInfo) (n int, example error) {
 // keepBootstrapped connects to the bootstrap peers while the table is nearly
 // empty, until the DHT is closed.
 func (d *DHT) keepBootstrapped() {
-	peers := func() []peer.AddrInfo { return d.cfg.bootstrapPeers(d.transport.ID()) }
+	peers := func() []peer.AddrInfo {
+		d.boot.renew(d.transport.Connected, d.changed.broadcast)
+		return d.boot.known()
+	}
 	enough := func() bool { return d.loop.node.View().Len() > fewPeers }
 	host.KeepConnected(d.ctx, d.transport, peers, enough, func(p peer.AddrInfo, err error) {
-		d.attempts.note(p, err)
+		d.boot.note(p, err)
 		if err == nil {
 			d.offer(p.ID)
 		}
@@ -92,7 +95,7 @@ func (d *DHT) keepOffering() {
 func (d *DHT) offerAll() {
 	view := d.loop.node.View()
 	peers := d.book.speaking()
-	for _, p := range d.cfg.bootstrapPeers(d.transport.ID()) {
+	for _, p := range d.boot.known() {
 		if d.transport.Connected(p.ID) {
 			peers = append(peers, p.ID)
 		}
@@ -138,14 +141,14 @@ func (d *DHT) ready() bool {
 		return true
 	}
 	connected, _, _ := d.book.count()
-	return connected == 0 && len(d.cfg.bootstrapPeers(d.transport.ID())) == 0
+	return connected == 0 && !d.boot.pending() && len(d.boot.known()) == 0
 }
 
 // whyNotReady describes an empty table: what is the case and what to do.
 func (d *DHT) whyNotReady() error {
-	peers := d.cfg.bootstrapPeers(d.transport.ID())
+	peers := d.boot.known()
 	connected, speaking, unidentified := d.book.count()
-	failed, example := d.attempts.failures(peers)
+	failed, example := d.boot.failures(peers)
 	switch size := d.loop.node.View().Len(); {
 	case size > 0:
 		return fmt.Errorf("only %d peers in the routing table, %d connected", size, connected)
@@ -158,6 +161,8 @@ func (d *DHT) whyNotReady() error {
 			ErrNoPeers, connected, d.cfg.Protocol)
 	case failed > 0:
 		return fmt.Errorf("%w: %d of %d bootstrap peers unreachable, check their addresses: %w", ErrNoPeers, failed, len(peers), example)
+	case d.boot.pending():
+		return fmt.Errorf("%w: still waiting for BootstrapPeersFunc to return", ErrNoPeers)
 	case len(peers) > 0:
 		return fmt.Errorf("%w: still dialling %d bootstrap peers", ErrNoPeers, len(peers))
 	}

@@ -5,15 +5,18 @@ import (
 	"crypto/rand"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/kdht/kdht/host"
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/store"
 	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	coreprotocol "github.com/libp2p/go-libp2p/core/protocol"
 	core "github.com/libp2p/go-libp2p/core/routing"
 	"github.com/multiformats/go-multiaddr"
 )
@@ -228,6 +231,81 @@ func TestOversizedKeysAreRefused(t *testing.T) {
 		defer w.mu.Unlock()
 		if len(w.sent) != 0 {
 			t.Errorf("%d requests were sent", len(w.sent))
+		}
+	})
+}
+
+// The function that names bootstrap peers is called when they are needed, by one
+// goroutine at a time, and not over and over.
+func TestBootstrapPeersFunc(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		_, first := w.start(Config{})
+		var calls, running, most atomic.Int32
+		d, _ := w.start(Config{BootstrapPeersFunc: func() []peer.AddrInfo {
+			calls.Add(1)
+			most.Store(max(most.Load(), running.Add(1)))
+			defer running.Add(-1)
+			return []peer.AddrInfo{first.info(), {}}
+		}})
+		if err := d.WaitReady(t.Context()); err != nil || d.Stats().Table != 1 {
+			t.Fatalf("%v, table of %d", err, d.Stats().Table)
+		}
+		time.Sleep(time.Hour)
+		if n := calls.Load(); n < 30 || n > 70 || most.Load() != 1 {
+			t.Errorf("called %d times in a healthy hour, %d at once; want about 60, one by one", n, most.Load())
+		}
+		calls.Store(0)
+		first.crash()
+		time.Sleep(time.Hour)
+		if n := calls.Load(); n < 500 || n > 800 {
+			t.Errorf("called %d times in an hour alone, want about 720", n)
+		}
+	})
+}
+
+// One that does not return keeps nobody from anything, nor does one that panics.
+func TestBootstrapPeersFuncThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		_, first := w.start(Config{})
+		hang := make(chan struct{})
+		d, f := w.start(Config{BootstrapPeersFunc: func() []peer.AddrInfo { <-hang; panic("of the function") }})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		if err := d.WaitReady(ctx); !errors.Is(err, ErrNoPeers) || !strings.Contains(err.Error(), "BootstrapPeersFunc") || time.Since(began) != time.Minute {
+			t.Errorf("not ready after %v: %v", time.Since(began), err)
+		}
+		if err := f.Connect(t.Context(), first.info()); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.WaitReady(t.Context()); err != nil {
+			t.Errorf("ready by another way: %v", err)
+		}
+		began = time.Now()
+		if err := d.Close(); err != nil || time.Since(began) > 2*askPatience {
+			t.Errorf("close took %v: %v", time.Since(began), err)
+		}
+		close(hang)
+	})
+}
+
+// refusing is a transport whose host serves the protocol for another.
+type refusing struct{ *fake }
+
+func (refusing) Serve(map[coreprotocol.ID]host.FrameHandler) error { return host.ErrServed }
+
+func TestProtocolServedByAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newWorld(t).add()
+		if d, err := newDHT(refusing{f}, fakeStreams{f}, Config{}); d != nil || !errors.Is(err, host.ErrServed) {
+			t.Errorf("%v, %v; want ErrServed", d, err)
+		}
+		if d, err := newDHT(refusing{f}, fakeStreams{f}, Config{Mode: ModeClient}); err != nil {
+			t.Errorf("a client: %v", err)
+		} else {
+			_ = d.Close()
 		}
 	})
 }

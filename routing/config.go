@@ -53,7 +53,10 @@ type Config struct {
 	// Mode says whether this peer serves the others; the zero value is ModeServer.
 	Mode Mode
 	// BootstrapPeers are connected to while the table is nearly empty, together
-	// with what BootstrapPeersFunc returns at that moment.
+	// with those that BootstrapPeersFunc names. It is called, by one goroutine at a
+	// time, when the DHT starts, and while the table is nearly empty every 5 s, or
+	// every minute if one that it named is connected. It may take its time; Close
+	// waits a second for it.
 	BootstrapPeers     []peer.AddrInfo
 	BootstrapPeersFunc func() []peer.AddrInfo
 	// Validator judges values; nil means store.DefaultNamespaces.
@@ -179,13 +182,4 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.Serving.Streams.Protocol = c.Protocol
 	return c, nil
-}
-
-// bootstrapPeers returns the peers to begin with, without ourselves.
-func (c *Config) bootstrapPeers(self peer.ID) []peer.AddrInfo {
-	peers := slices.Clone(c.BootstrapPeers)
-	if c.BootstrapPeersFunc != nil {
-		peers = append(peers, c.BootstrapPeersFunc()...)
-	}
-	return slices.DeleteFunc(peers, func(p peer.AddrInfo) bool { return p.ID == self })
 }

@@ -51,7 +51,7 @@ type DHT struct {
 	values    store.Values    // nil if switched off
 	providers store.Providers // nil if switched off
 	provided  provided
-	attempts  attempts
+	boot      *bootPeers
 	changed   signal // the table or the connections have changed
 	turns     turns
 	life
@@ -95,6 +95,7 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 	cfg.Filters = cfg.Filters.careful()
 	d := &DHT{
 		cfg: cfg, transport: t, turns: newTurns(), life: newLife(),
+		boot:      newBootPeers(t.ID(), &cfg),
 		observers: &observers{byQuery: make(map[kademlia.QueryID]*operation)},
 		book:      &book{transport: t, filter: cfg.Filters.Addresses},
 	}
@@ -112,7 +113,10 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 	d.openStores()
 	d.server = newServer(d)
 	d.role = &role{transport: t, mode: cfg.Mode, handlers: d.server.handlers}
-	return d, d.begin()
+	if err := d.begin(); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // begin sets everything going that d is made of.
@@ -120,7 +124,9 @@ func (d *DHT) begin() error {
 	self := d.book.updateSelf()
 	d.loop.node.SetAddrs(self.Peer.Addrs)
 	d.spawn(d.loop.run)
-	d.role.set(corenetwork.ReachabilityUnknown)
+	if err := d.role.set(corenetwork.ReachabilityUnknown); err != nil {
+		return errors.Join(err, d.Close())
+	}
 	stop, err := d.transport.Watch(d.watcher())
 	if err != nil {
 		_ = d.Close()
@@ -184,7 +190,8 @@ func (l *life) spawn(f func()) bool {
 
 // Close ends the DHT: operations under way return ErrClosed, serving stops, and
 // the stores are closed. The host stays open. Further calls wait for the first
-// and return the same.
+// and return the same. A request hook or validator that blocks is waited for 5 s,
+// then the error says so; a filter that blocks is waited for.
 func (d *DHT) Close() error {
 	d.mu.Lock()
 	first := !d.closed

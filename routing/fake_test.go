@@ -248,8 +248,9 @@ func (f *fake) Open(context.Context, peer.ID, bool) (*host.Stream, error) {
 	return nil, errors.New("BUG: fakeStreams opens the streams")
 }
 
-func (f *fake) Serve(handlers map[coreprotocol.ID]host.FrameHandler) {
+func (f *fake) Serve(handlers map[coreprotocol.ID]host.FrameHandler) error {
 	f.change(func(f *fake) { f.serve(maps.Clone(handlers)) })
+	return nil
 }
 
 func (f *fake) StopServing() { f.change(func(f *fake) { f.serve(nil) }) }

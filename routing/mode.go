@@ -68,21 +68,26 @@ type role struct {
 	reason  string
 }
 
-// set makes us serve, or not, as reachability r asks for.
-func (r *role) set(reachability corenetwork.Reachability) {
+// set makes us serve, or not, as reachability r asks for. If we cannot serve, the
+// reason says why, and so does the error.
+func (r *role) set(reachability corenetwork.Reachability) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	serve, reason := r.mode.serves(reachability)
 	r.reason = reason
 	if serve == r.serving {
-		return
+		return nil
 	}
-	r.serving = serve
 	if serve {
-		r.transport.Serve(r.handlers)
+		if err := r.transport.Serve(r.handlers); err != nil {
+			r.reason = err.Error()
+			return err
+		}
 	} else {
 		r.transport.StopServing()
 	}
+	r.serving = serve
+	return nil
 }
 
 // now returns ModeServer or ModeClient, and why it is so.
