@@ -131,7 +131,7 @@ func (n *Node) Advance(now time.Time) {
 // NextDeadline returns when Advance is to be called next, at the latest; zero
 // if nothing is waited for.
 func (n *Node) NextDeadline() time.Time {
-	next := earlier(n.requests.nextDeadline(), n.prober.nextDeadline())
+	next := earlier(n.requests.deadlines.next(), n.prober.nextDeadline())
 	return earlier(next, earlier(n.refresher.nextDeadline(), n.reprovider.nextDeadline()))
 }
 

@@ -24,7 +24,7 @@ var ErrTooManyKeys = errors.New("too many keys to keep announced")
 type reprovider struct {
 	node     *Node
 	byKey    map[string]*provided
-	due      providedByTime
+	due      timers
 	inFlight int
 	last     uint64
 	pause    time.Time // nothing is announced until then: there is nobody to tell
@@ -71,7 +71,7 @@ func (r *reprovider) remove(key []byte) {
 }
 
 func (r *reprovider) advance(now time.Time) {
-	for r.inFlight < maxReproviding && len(r.due) > 0 && !r.due[0].at.After(now) && !now.Before(r.pause) {
+	for r.inFlight < maxReproviding && len(r.due) > 0 && !r.due.next().After(now) && !now.Before(r.pause) {
 		p := heap.Pop(&r.due).(*provided)
 		r.inFlight++
 		r.node.Provide(now, []byte(p.key), func(now time.Time, res Result) { r.announced(now, p, res) })
@@ -98,42 +98,12 @@ func (r *reprovider) nextDeadline() time.Time {
 	if len(r.due) == 0 || r.inFlight >= maxReproviding {
 		return time.Time{}
 	}
-	if at := r.due[0].at; at.After(r.pause) {
+	if at := r.due.next(); at.After(r.pause) {
 		return at
 	}
 	return r.pause
 }
 
-// providedByTime is a heap of keys by the time they are due.
-type providedByTime []*provided
+func (p *provided) due() (time.Time, uint64) { return p.at, p.order }
 
-func (h providedByTime) Len() int { return len(h) }
-
-func (h providedByTime) Less(i, j int) bool {
-	if !h[i].at.Equal(h[j].at) {
-		return h[i].at.Before(h[j].at)
-	}
-	return h[i].order < h[j].order
-}
-
-func (h providedByTime) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].slot, h[j].slot = i, j
-}
-
-// Push is for container/heap only.
-func (h *providedByTime) Push(x any) {
-	p := x.(*provided)
-	p.slot = len(*h)
-	*h = append(*h, p)
-}
-
-// Pop is for container/heap only.
-func (h *providedByTime) Pop() any {
-	old := *h
-	p := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	p.slot = -1
-	return p
-}
+func (p *provided) place(position int) { p.slot = position }

@@ -61,7 +61,7 @@ type requests struct {
 	last      RequestID
 	answered  time.Time // when anybody has last answered
 	pending   map[RequestID]*request
-	deadlines deadlines
+	deadlines timers
 }
 
 // send puts a question to a peer on behalf of an asker.
@@ -89,8 +89,8 @@ func (rs *requests) take(id RequestID) *request {
 
 // advance tells askers of the requests whose deadlines have passed.
 func (rs *requests) advance(now time.Time) {
-	for len(rs.deadlines) > 0 && !rs.deadlines[0].deadline.After(now) {
-		r := rs.deadlines[0]
+	for len(rs.deadlines) > 0 && !rs.deadlines.next().After(now) {
+		r := rs.deadlines[0].(*request)
 		if r.stage == prompt && rs.timing.GiveUp > rs.timing.Slot {
 			r.stage, r.deadline = tardy, r.sent.Add(rs.timing.GiveUp)
 			heap.Fix(&rs.deadlines, r.slot)
@@ -107,48 +107,9 @@ func (rs *requests) advance(now time.Time) {
 // If not, that r failed may well say more about our own network than about r.to.
 func (rs *requests) othersAnswered(r *request) bool { return !rs.answered.Before(r.sent) }
 
-// nextDeadline returns the earliest deadline, zero if there is none.
-func (rs *requests) nextDeadline() time.Time {
-	if len(rs.deadlines) == 0 {
-		return time.Time{}
-	}
-	return rs.deadlines[0].deadline
-}
+func (r *request) due() (time.Time, uint64) { return r.deadline, uint64(r.id) }
 
-// deadlines is a heap of requests by deadline, then by age, so that the order
-// of equal deadlines is the order of sending.
-type deadlines []*request
-
-func (h deadlines) Len() int { return len(h) }
-
-func (h deadlines) Less(i, j int) bool {
-	if !h[i].deadline.Equal(h[j].deadline) {
-		return h[i].deadline.Before(h[j].deadline)
-	}
-	return h[i].id < h[j].id
-}
-
-func (h deadlines) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].slot, h[j].slot = i, j
-}
-
-// Push is for container/heap only.
-func (h *deadlines) Push(x any) {
-	r := x.(*request)
-	r.slot = len(*h)
-	*h = append(*h, r)
-}
-
-// Pop is for container/heap only.
-func (h *deadlines) Pop() any {
-	old := *h
-	r := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	r.slot = -1
-	return r
-}
+func (r *request) place(position int) { r.slot = position }
 
 // asSentinel makes sure that err wraps one of protocol's sentinels.
 func asSentinel(err error) error {
