@@ -21,12 +21,12 @@ const (
 )
 
 // Open returns a stream to a peer; see Transport.
-func (e *Endpoint) Open(ctx context.Context, to peer.ID, fresh bool) (*Stream, error) {
+func (e *Endpoint) Open(ctx context.Context, to peer.ID, fresh bool) (Stream, error) {
 	o, reused, err := e.pool.get(ctx, to, fresh)
 	if err != nil {
 		return nil, fmt.Errorf("host: open stream to %s: %w", to, err)
 	}
-	return &Stream{out: o, pool: e.pool, reused: reused}, nil
+	return &lease{out: o, pool: e.pool, reused: reused}, nil
 }
 
 // newStream opens a stream, dialing first where there is no connection. It does

@@ -82,11 +82,8 @@ func (o *outbound) refusal(err error) error {
 	return unexpected(err)
 }
 
-// Stream is one use of a stream to a peer: from Open until Release or Reset,
-// after which nothing but these two, without effect, may be called. Frames are
-// written and read by one goroutine at a time; SetDeadline and Reset may be
-// called by any.
-type Stream struct {
+// lease is the Stream of a pool's streams.
+type lease struct {
 	out    *outbound
 	pool   *streamPool
 	reused bool
@@ -94,17 +91,17 @@ type Stream struct {
 }
 
 // Peer returns whom the stream leads to.
-func (s *Stream) Peer() peer.ID { return s.out.peer }
+func (s *lease) Peer() peer.ID { return s.out.peer }
 
 // Reused reports that the stream has carried requests before, so that its peer
 // may have ended it meanwhile.
-func (s *Stream) Reused() bool { return s.reused }
+func (s *lease) Reused() bool { return s.reused }
 
 // SetDeadline bounds all that is written and read from now on.
-func (s *Stream) SetDeadline(t time.Time) error { return s.out.stream.SetDeadline(t) }
+func (s *lease) SetDeadline(t time.Time) error { return s.out.stream.SetDeadline(t) }
 
 // WriteFrame sends b as one frame. It does not keep b.
-func (s *Stream) WriteFrame(b []byte) error {
+func (s *lease) WriteFrame(b []byte) error {
 	o := s.out
 	if len(b) > o.maxFrame {
 		return fmt.Errorf("write frame of %d bytes: %w", len(b), ErrFrameTooLarge)
@@ -124,7 +121,7 @@ func (s *Stream) WriteFrame(b []byte) error {
 // peer has closed its side in peace. The error wraps ErrUnsupported if it turns
 // out only now that the peer does not speak the protocol, and
 // os.ErrDeadlineExceeded if the deadline has passed.
-func (s *Stream) ReadFrame() ([]byte, error) {
+func (s *lease) ReadFrame() ([]byte, error) {
 	o := s.out
 	if err := o.negotiate(); err != nil {
 		return nil, o.fault("negotiate", err)
@@ -160,7 +157,7 @@ func (o *outbound) grow(filled []byte, to int) ([]byte, error) {
 
 // CloseWrite tells the peer that no further frame follows. Its answers can still
 // be read.
-func (s *Stream) CloseWrite() error {
+func (s *lease) CloseWrite() error {
 	o := s.out
 	o.ended = true
 	if o.written == 0 {
@@ -174,7 +171,7 @@ func (s *Stream) CloseWrite() error {
 
 // Release gives the stream back. It serves the next request if every answer has
 // been read and nothing went wrong; else it is ended.
-func (s *Stream) Release() {
+func (s *lease) Release() {
 	if s.done.Swap(true) {
 		return
 	}
@@ -187,7 +184,7 @@ func (s *Stream) Release() {
 
 // Reset discards the stream at once; reading and writing fail. It is how an
 // answer that is no longer wanted is given up.
-func (s *Stream) Reset() {
+func (s *lease) Reset() {
 	if s.done.Swap(true) {
 		return
 	}

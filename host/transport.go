@@ -70,7 +70,7 @@ type Transport interface {
 	// dialing first where needed. While the peer has no slot free it waits. Errors
 	// wrap ErrUnreachable, ErrUnsupported, ErrTooManyStreams, ErrClosed or ctx's
 	// error. Every stream ends in Release or Reset.
-	Open(ctx context.Context, to peer.ID, fresh bool) (*Stream, error)
+	Open(ctx context.Context, to peer.ID, fresh bool) (Stream, error)
 	// Serve answers frames of these protocols, and of no others, from now on. If
 	// somebody else on this host serves one of them, it changes nothing and the
 	// error wraps ErrServed.
@@ -104,4 +104,26 @@ type Watcher struct {
 	Addrs func()
 	// Reachable tells what libp2p found out about this peer's reachability.
 	Reachable func(network.Reachability)
+}
+
+// Stream is one use of a stream to a peer: from Open until Release or Reset,
+// after which nothing but these two, without effect, may be called. Frames are
+// written and read by one goroutine at a time; SetDeadline and Reset may be
+// called by any. Its errors wrap this package's, or say how the stream ended:
+// io.EOF only if the peer closed its side between two frames.
+type Stream interface {
+	// Peer is whom the stream leads to, Reused whether it has carried requests
+	// before.
+	Peer() peer.ID
+	Reused() bool
+	// WriteFrame writes one frame; ReadFrame reads one, which the caller owns.
+	WriteFrame(b []byte) error
+	ReadFrame() ([]byte, error)
+	// SetDeadline bounds all reading and writing; the zero time lifts the bound.
+	SetDeadline(t time.Time) error
+	// CloseWrite ends our side: the peer sees that no frame follows.
+	CloseWrite() error
+	// Release gives the stream back for the next request; Reset ends it.
+	Release()
+	Reset()
 }

@@ -244,7 +244,7 @@ func (f *fake) dial(ctx context.Context, id peer.ID) (to *fake, err error) {
 	return to, errors.Join(err, ctx.Err())
 }
 
-func (f *fake) Open(context.Context, peer.ID, bool) (*host.Stream, error) {
+func (f *fake) Open(context.Context, peer.ID, bool) (host.Stream, error) {
 	return nil, errors.New("BUG: fakeStreams opens the streams")
 }
 

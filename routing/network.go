@@ -82,7 +82,7 @@ func (s streams) Open(ctx context.Context, to peer.ID, fresh bool) (rpc.Stream, 
 }
 
 // stream is a host's stream with the protocol's errors.
-type stream struct{ *host.Stream }
+type stream struct{ host.Stream }
 
 // ReadFrame implements rpc.Stream.
 func (s stream) ReadFrame() ([]byte, error) {

@@ -202,7 +202,7 @@ func ask(b *testing.B, h libp2phost.Host, to peer.ID, frame []byte, streams int)
 		b.Fatal(err)
 	}
 	defer e.Close()
-	var open []*host.Stream
+	var open []host.Stream
 	for range streams {
 		s, err := e.Open(context.Background(), to, true)
 		if err != nil {
