@@ -118,6 +118,7 @@ func TestRoundTrips(t *testing.T) {
 			n++
 		}
 	}
+	t.Logf("the mean is %v", time.Duration(sum/n))
 	if mean := time.Duration(sum / n); mean < 80*time.Millisecond || mean > 200*time.Millisecond {
 		t.Errorf("the mean round trip is %v", mean)
 	}
