@@ -63,11 +63,9 @@ var (
 
 // New starts a DHT on h, which stays yours: close the DHT before the host.
 func New(h host.Host, opts ...Option) (*DHT, error) {
-	var cfg routing.Config
-	for _, apply := range opts {
-		if err := apply(&cfg); err != nil {
-			return nil, err
-		}
+	cfg, err := Configure(opts...)
+	if err != nil {
+		return nil, err
 	}
 	return routing.New(h, cfg)
 }

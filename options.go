@@ -1,8 +1,10 @@
 package kdht
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -13,8 +15,60 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// Option sets one thing about a DHT. Options are applied in order.
-type Option func(*routing.Config) error
+// Option sets one thing about a DHT. The order of options does not matter, except
+// that of two of the same kind the later one holds; those that name several
+// things, as BootstrapPeers, add to each other.
+type Option func(*settings) error
+
+// settings is what options make: a configuration, and what can only be judged
+// when all of them are known.
+type settings struct {
+	routing.Config
+	prefix, extension, override protocol.ID
+	namespaces                  []namespaced
+}
+
+type namespaced struct {
+	name  string
+	rules record.Validator
+}
+
+// Configure returns the configuration that options make, as New gives it to
+// routing.New. The error says which of them is wrong or contradicts another.
+func Configure(opts ...Option) (routing.Config, error) {
+	var s settings
+	for i, apply := range opts {
+		if apply == nil {
+			return routing.Config{}, fmt.Errorf("kdht: option %d of %d is nil: leave it out", i+1, len(opts))
+		}
+		if err := apply(&s); err != nil {
+			return routing.Config{}, err
+		}
+	}
+	if err := s.finish(); err != nil {
+		return routing.Config{}, err
+	}
+	return s.Config, nil
+}
+
+// finish does what depends on several options.
+func (s *settings) finish() error {
+	switch {
+	case s.override != "" && (s.prefix != "" || s.extension != ""):
+		return fmt.Errorf("kdht: V1ProtocolOverride sets the whole protocol id %s: leave out ProtocolPrefix and ProtocolExtension", s.override)
+	case s.override != "":
+		s.Protocol = s.override
+	case s.prefix != "" || s.extension != "":
+		prefix := cmp.Or(s.prefix, defaultPrefix) + s.extension
+		s.Protocol, s.JSONProtocol = prefix+kad, prefix+kadJSON
+	}
+	for _, n := range s.namespaces {
+		if err := s.AddNamespace(n.name, n.rules); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // ModeOpt is what Mode takes.
 type ModeOpt = routing.Mode
@@ -29,70 +83,70 @@ const (
 
 // Mode says whether this peer serves others; ModeServer unless told otherwise.
 func Mode(m ModeOpt) Option {
-	return func(c *routing.Config) error { c.Mode = m; return nil }
+	return func(c *settings) error { c.Mode = m; return nil }
 }
 
 // ProtocolPrefix makes the network one of your own: /<prefix>/kad/1.0.0, and its
 // JSON twin /<prefix>/kad/json/1.0.0.
 func ProtocolPrefix(prefix protocol.ID) Option {
-	return func(c *routing.Config) error {
-		if !strings.HasPrefix(string(prefix), "/") || strings.HasSuffix(string(prefix), "/") {
-			return fmt.Errorf("kdht: protocol prefix %q: write it with a leading slash and without one at the end, as /myapp", prefix)
-		}
-		c.Protocol, c.JSONProtocol = prefix+kad, prefix+kadJSON
-		return nil
-	}
+	return func(s *settings) error { s.prefix = prefix; return checkPart("ProtocolPrefix", "myapp", prefix) }
 }
 
-// ProtocolExtension appends to the prefix: /lan makes /<prefix>/lan/kad/1.0.0.
+// ProtocolExtension appends to the prefix, given before or after: /lan makes
+// /<prefix>/lan/kad/1.0.0. Several are appended in order.
 func ProtocolExtension(ext protocol.ID) Option {
-	return func(c *routing.Config) error {
-		id := c.Protocol
-		if id == "" {
-			id = routing.DefaultProtocol
-		}
-		prefix, ok := strings.CutSuffix(string(id), kad)
-		if !ok {
-			return fmt.Errorf("kdht: the protocol id %s has no prefix to extend: use ProtocolPrefix", id)
-		}
-		return ProtocolPrefix(protocol.ID(prefix) + ext)(c)
-	}
+	return func(s *settings) error { s.extension += ext; return checkPart("ProtocolExtension", "lan", ext) }
 }
 
-// The ends of the protocol ids of a network.
+// checkPart refuses what is no part of a protocol id.
+func checkPart(option, example string, part protocol.ID) error {
+	if !strings.HasPrefix(string(part), "/") || strings.HasSuffix(string(part), "/") {
+		return fmt.Errorf("kdht: %s %q: write it with a leading slash and without one at the end, as /%s", option, part, example)
+	}
+	return nil
+}
+
+// The beginning of the protocol ids unless told otherwise, and the ends.
 const (
-	kad     = "/kad/1.0.0"
-	kadJSON = "/kad/json/1.0.0"
+	defaultPrefix protocol.ID = "/kdht"
+	kad                       = "/kad/1.0.0"
+	kadJSON                   = "/kad/json/1.0.0"
 )
 
-// V1ProtocolOverride sets the whole protocol id; nothing is served as JSON.
+// V1ProtocolOverride sets the whole protocol id; nothing is served as JSON. It
+// contradicts ProtocolPrefix and ProtocolExtension, and New refuses it with them.
 func V1ProtocolOverride(id protocol.ID) Option {
-	return func(c *routing.Config) error { c.Protocol, c.JSONProtocol = id, ""; return nil }
+	return func(s *settings) error {
+		s.override = id
+		return checkPart("V1ProtocolOverride", "myapp/kad/1.0.0", id)
+	}
 }
 
 // BucketSize sets k, the number of replicas and the size of a bucket (20).
 func BucketSize(k int) Option {
-	return positive("BucketSize", k, func(c *routing.Config) { c.K = k })
+	return positive("BucketSize", k, func(c *settings) { c.K = k })
 }
 
-// Concurrency sets α, how many requests of a lookup are under way (10).
+// Concurrency sets α, how many requests of a lookup are under way (10); at most
+// routing.MaxParallel.
 func Concurrency(alpha int) Option {
-	return positive("Concurrency", alpha, func(c *routing.Config) { c.Alpha = alpha })
+	return upTo(routing.MaxParallel, "Concurrency", alpha, func(c *settings) { c.Alpha = alpha })
 }
 
-// Resiliency sets β, how many of the nearest end the search for nearer ones (3).
+// Resiliency sets β, how many of the nearest end the search for nearer ones (3); at
+// most routing.MaxParallel.
 func Resiliency(beta int) Option {
-	return positive("Resiliency", beta, func(c *routing.Config) { c.Beta = beta })
+	return upTo(routing.MaxParallel, "Resiliency", beta, func(c *settings) { c.Beta = beta })
 }
 
 // BootstrapPeers are members to begin with, and to go back to.
 func BootstrapPeers(peers ...peer.AddrInfo) Option {
-	return func(c *routing.Config) error { c.BootstrapPeers = append(c.BootstrapPeers, peers...); return nil }
+	return func(c *settings) error { c.BootstrapPeers = append(c.BootstrapPeers, peers...); return nil }
 }
 
 // BootstrapAddrs is BootstrapPeers for multiaddrs that end in /p2p/<peer id>.
 func BootstrapAddrs(addrs ...string) Option {
-	return func(c *routing.Config) error {
+	return func(c *settings) error {
 		for _, a := range addrs {
 			p, err := peer.AddrInfoFromString(a)
 			if err != nil {
@@ -104,44 +158,56 @@ func BootstrapAddrs(addrs ...string) Option {
 	}
 }
 
-// BootstrapPeersFunc is asked for more bootstrap peers each time they are needed.
+// BootstrapPeersFunc is asked for more bootstrap peers when they are needed; see
+// routing.Config.
 func BootstrapPeersFunc(f func() []peer.AddrInfo) Option {
-	return func(c *routing.Config) error { c.BootstrapPeersFunc = f; return nil }
+	return func(c *settings) error { c.BootstrapPeersFunc = f; return nil }
 }
 
 // Validator judges all values, instead of the built-in kinds.
 func Validator(v record.Validator) Option {
-	return func(c *routing.Config) error { c.Validator = v; return nil }
+	return func(c *settings) error { c.Validator = v; return nil }
 }
 
 // NamespacedValidator adds a kind of values: keys that begin with /<namespace>/.
+// They are added to what Validator gives, wherever that stands.
 func NamespacedValidator(namespace string, v record.Validator) Option {
-	return func(c *routing.Config) error { return c.AddNamespace(namespace, v) }
+	return func(s *settings) error {
+		s.namespaces = append(s.namespaces, namespaced{namespace, v})
+		return nil
+	}
 }
 
 // DisableValues switches values off: this peer neither keeps nor looks for any.
 func DisableValues() Option {
-	return func(c *routing.Config) error { c.DisableValues = true; return nil }
+	return func(c *settings) error { c.DisableValues = true; return nil }
 }
 
 // DisableProviders switches provider records off.
 func DisableProviders() Option {
-	return func(c *routing.Config) error { c.DisableProviders = true; return nil }
+	return func(c *settings) error { c.DisableProviders = true; return nil }
 }
 
-// MaxRecordAge is how long a value is kept since it was last put (48 h).
+// MaxRecordAge is how long a value is kept since it was last put (48 h), at least a
+// second; below zero: for ever.
 func MaxRecordAge(age time.Duration) Option {
-	return func(c *routing.Config) error { c.Stores.MaxAge = age; return nil }
+	return func(c *settings) error {
+		if age >= 0 && age < time.Second {
+			return fmt.Errorf("kdht: MaxRecordAge is %v: give a second or more, a negative age for ever, or leave it out for 48 h", age)
+		}
+		c.Stores.MaxAge = age
+		return nil
+	}
 }
 
 // MaxValueSize is the longest value kept, in bytes (64 KiB).
 func MaxValueSize(bytes int) Option {
-	return positive("MaxValueSize", bytes, func(c *routing.Config) { c.Stores.MaxValue = bytes })
+	return positive("MaxValueSize", bytes, func(c *settings) { c.Stores.MaxValue = bytes })
 }
 
 // RoutingTableRefreshPeriod is how often the table is refreshed (10 min).
 func RoutingTableRefreshPeriod(period time.Duration) Option {
-	return func(c *routing.Config) error {
+	return func(c *settings) error {
 		if period <= 0 {
 			return errors.New("kdht: RoutingTableRefreshPeriod must be above zero; DisableAutoRefresh switches it off")
 		}
@@ -152,43 +218,58 @@ func RoutingTableRefreshPeriod(period time.Duration) Option {
 
 // DisableAutoRefresh leaves refreshing to your calls of Refresh.
 func DisableAutoRefresh() Option {
-	return func(c *routing.Config) error { c.Timing.Refresh = -1; return nil }
+	return func(c *settings) error { c.Timing.Refresh = -1; return nil }
 }
 
 // OnRequestHook sees every request of others before it is handled.
 func OnRequestHook(hook routing.RequestHook) Option {
-	return func(c *routing.Config) error { c.Serving.OnRequest = hook; return nil }
+	return func(c *settings) error { c.Serving.OnRequest = hook; return nil }
 }
 
 // RequestRate is what one peer may ask of us: cost units per second, where a
-// FIND_NODE costs 1 and a PUT_VALUE 5, and how many at once. A perSecond below
-// zero sets no limit. The default is routing.PrivateRate.
+// FIND_NODE costs 1 and a PUT_VALUE 5, and how many at once (burst 0: ten times
+// perSecond). A perSecond below zero sets no limit; zero is refused. The default is
+// routing.PrivateRate.
 func RequestRate(perSecond, burst float64) Option {
-	return func(c *routing.Config) error { c.LimitPerPeer(perSecond, burst); return nil }
+	return func(c *settings) error {
+		if perSecond == 0 || math.IsNaN(perSecond) || math.IsNaN(burst) || burst < 0 {
+			return fmt.Errorf("kdht: RequestRate(%v, %v): give how much per second, above zero, and at once; a negative rate sets no limit", perSecond, burst)
+		}
+		c.LimitPerPeer(perSecond, burst)
+		return nil
+	}
 }
 
 // AddressFilter keeps the addresses that belong to the network, ours and others'.
 func AddressFilter(keep func([]multiaddr.Multiaddr) []multiaddr.Multiaddr) Option {
-	return func(c *routing.Config) error { c.Filters.Addresses = keep; return nil }
+	return func(c *settings) error { c.Filters.Addresses = keep; return nil }
 }
 
 // QueryFilter says which peers that others name may be asked.
 func QueryFilter(keep func(peer.AddrInfo) bool) Option {
-	return func(c *routing.Config) error { c.Filters.Query = keep; return nil }
+	return func(c *settings) error { c.Filters.Query = keep; return nil }
 }
 
 // RoutingTableFilter says which peers may enter the routing table.
 func RoutingTableFilter(keep func(peer.AddrInfo) bool) Option {
-	return func(c *routing.Config) error { c.Filters.Table = keep; return nil }
+	return func(c *settings) error { c.Filters.Table = keep; return nil }
 }
 
 // positive sets a figure that must be above zero.
-func positive(name string, n int, set func(*routing.Config)) Option {
-	return func(c *routing.Config) error {
-		if n <= 0 {
+func positive(name string, n int, set func(*settings)) Option {
+	return upTo(math.MaxInt, name, n, set)
+}
+
+// upTo sets a figure that must be above zero and no greater than limit.
+func upTo(limit int, name string, n int, set func(*settings)) Option {
+	return func(s *settings) error {
+		switch {
+		case n <= 0:
 			return fmt.Errorf("kdht: %s is %d and must be above zero; leave it out for the default", name, n)
+		case n > limit:
+			return fmt.Errorf("kdht: %s is %d, at most %d is possible", name, n, limit)
 		}
-		set(c)
+		set(s)
 		return nil
 	}
 }

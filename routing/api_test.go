@@ -147,3 +147,20 @@ func TestProvideOutlivesItsContext(t *testing.T) {
 		}
 	})
 }
+
+// A negative age keeps values for ever.
+func TestValuesWithoutAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for age, want := range map[time.Duration]string{-time.Hour: "1", 0: ""} {
+			cfg := withNumbers(t)
+			cfg.Stores.MaxAge = age
+			d, _ := w.start(cfg)
+			seed(t, d, "/v/a", "1")
+			time.Sleep(1000 * time.Hour)
+			if got := stored(d, "/v/a"); got != want {
+				t.Errorf("after 1000 h with an age of %v: %q, want %q", age, got, want)
+			}
+		}
+	})
+}

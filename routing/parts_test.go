@@ -34,6 +34,8 @@ func TestConfigIsChecked(t *testing.T) {
 		"K is 65":             {K: 65},
 		"K is -1":             {K: -1},
 		"must not be negativ": {Alpha: -1},
+		"Alpha is 257":        {Alpha: 257},
+		"Beta 257":            {Beta: 257},
 	} {
 		f := newWorld(t).add()
 		if _, err := newDHT(f, fakeStreams{f}, cfg); err == nil || !strings.Contains(err.Error(), want) {
@@ -113,7 +115,7 @@ func TestStoresLearnTheRadius(t *testing.T) {
 		spy := &radiusSpy{Values: store.NewValues(store.NewMemory(), store.DefaultNamespaces(time.Now), store.ValuesConfig{})}
 		_, f := w.start(Config{K: 2})
 		d, _ := w.start(Config{K: 2, Stores: Stores{Values: spy}, BootstrapPeers: []peer.AddrInfo{f.info()}})
-		for range 40 {
+		for range 120 { // so many that two are surely near
 			w.start(Config{K: 2, BootstrapPeers: []peer.AddrInfo{f.info()}})
 		}
 		synctest.Wait()

@@ -4,6 +4,7 @@
 package facade
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,17 +16,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 )
-
-// apply returns the configuration that options make.
-func apply(opts ...kdht.Option) (routing.Config, error) {
-	var cfg routing.Config
-	for _, o := range opts {
-		if err := o(&cfg); err != nil {
-			return cfg, err
-		}
-	}
-	return cfg, nil
-}
 
 const somePeer = "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWPuZhWXKTyy1gZxypoCuxDfzGCj9CtmisgttDjyrrjEeZ"
 
@@ -69,7 +59,7 @@ func TestOptions(t *testing.T) {
 		"QueryFilter":        {kdht.QueryFilter(func(peer.AddrInfo) bool { return true }), func(c *routing.Config) bool { return c.Filters.Query != nil }},
 		"RoutingTableFilter": {kdht.RoutingTableFilter(func(peer.AddrInfo) bool { return true }), func(c *routing.Config) bool { return c.Filters.Table != nil }},
 	} {
-		cfg, err := apply(c.option)
+		cfg, err := kdht.Configure(c.option)
 		if err != nil || !c.set(&cfg) {
 			t.Errorf("%s: %v, made %+v", name, err, cfg)
 		}
@@ -80,7 +70,18 @@ func TestOptionsRefuse(t *testing.T) {
 	for want, o := range map[string][]kdht.Option{
 		`"x"`:                       {kdht.ProtocolPrefix("x")},
 		`"/x/"`:                     {kdht.ProtocolPrefix("/x/")},
-		"/y has no prefix":          {kdht.V1ProtocolOverride("/y"), kdht.ProtocolExtension("/lan")},
+		"the whole protocol id /y":  {kdht.V1ProtocolOverride("/y"), kdht.ProtocolExtension("/lan")},
+		"the whole protocol id /z":  {kdht.ProtocolPrefix("/x"), kdht.V1ProtocolOverride("/z")},
+		`Extension "lan"`:           {kdht.ProtocolExtension("lan")},
+		`Extension ""`:              {kdht.ProtocolExtension("")},
+		`Override ""`:               {kdht.V1ProtocolOverride("")},
+		`Override "y"`:              {kdht.V1ProtocolOverride("y")},
+		"option 2 of 2 is nil":      {kdht.DisableValues(), nil},
+		"Concurrency is 257":        {kdht.Concurrency(257)},
+		"Resiliency is 257":         {kdht.Resiliency(257)},
+		"MaxRecordAge is 0s":        {kdht.MaxRecordAge(0)},
+		"RequestRate(0, 5)":         {kdht.RequestRate(0, 5)},
+		"RequestRate(5, -1)":        {kdht.RequestRate(5, -1)},
 		"BucketSize is 0":           {kdht.BucketSize(0)},
 		"Concurrency is -1":         {kdht.Concurrency(-1)},
 		"Resiliency is 0":           {kdht.Resiliency(0)},
@@ -90,8 +91,40 @@ func TestOptionsRefuse(t *testing.T) {
 		"without slashes":           {kdht.NamespacedValidator("/n/", store.Imm{})},
 		"cannot be added":           {kdht.Validator(store.Imm{}), kdht.NamespacedValidator("n", store.Imm{})},
 	} {
-		if _, err := apply(o...); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := kdht.Configure(o...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: want an error that says %q", err, want)
+		}
+	}
+}
+
+// The order of options that belong together does not matter.
+func TestOptionsInAnyOrder(t *testing.T) {
+	rules := store.Namespaces{"own": store.Imm{}}
+	for name, c := range map[string]struct {
+		options []kdht.Option
+		set     func(c *routing.Config) bool
+	}{
+		"prefix and extensions": {
+			[]kdht.Option{kdht.ProtocolExtension("/a"), kdht.ProtocolPrefix("/x"), kdht.ProtocolExtension("/b")},
+			func(c *routing.Config) bool {
+				return strings.Count(string(c.Protocol), "/") == 5 && c.JSONProtocol != ""
+			},
+		},
+		"validator and namespace": {
+			[]kdht.Option{kdht.Validator(rules), kdht.NamespacedValidator("n", store.Imm{})},
+			func(c *routing.Config) bool { return len(c.Validator.(store.Namespaces)) == 2 },
+		},
+		"no end of age": {
+			[]kdht.Option{kdht.MaxRecordAge(-1), kdht.RequestRate(-1, 0)},
+			func(c *routing.Config) bool { return c.Stores.MaxAge < 0 && c.Serving.Limit.PerPeer.PerSecond < 0 },
+		},
+	} {
+		for range 2 {
+			cfg, err := kdht.Configure(c.options...)
+			if err != nil || !c.set(&cfg) {
+				t.Errorf("%s: %v, made %+v", name, err, cfg)
+			}
+			slices.Reverse(c.options)
 		}
 	}
 }
