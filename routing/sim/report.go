@@ -23,9 +23,7 @@ type Report struct {
 	// BytesPerNode is the heap the run holds at its end, divided by the nodes; 0 if
 	// not measured.
 	BytesPerNode int64 `json:",omitempty"`
-	// Requests counts those of all nodes together, Probes those among them that only
-	// asked whether a peer is there, Dials the connections tried for them.
-	Requests, Probes, Dials uint64
+	Traffic
 	Lookups
 	// Baseline tells of the lookups made by the baseline's walk (Config.Compare).
 	Baseline *Lookups `json:",omitempty"`
@@ -35,6 +33,13 @@ type Report struct {
 	// Broken counts the invariants broken, Violations names the first of them.
 	Broken     int
 	Violations []string `json:",omitempty"`
+}
+
+// Traffic is what all nodes together sent, lookups or not.
+type Traffic struct {
+	// Requests counts all, Probes those among them that only asked whether a peer is
+	// there, Dials the connections tried for them.
+	Requests, Probes, Dials uint64
 }
 
 // Lookups is what the run's own lookups did; figures without a unit are means of
@@ -65,7 +70,7 @@ type Table struct {
 func (r *run) report(wall time.Duration) Report {
 	rep := Report{
 		Seed: r.cfg.Seed, Nodes: r.upNow(), Virtual: time.Duration(r.now), Events: r.events, Wall: wall,
-		Trace: fmt.Sprintf("%016x", r.digest), Requests: r.net.sent, Probes: r.net.probes, Dials: r.net.dials,
+		Trace: fmt.Sprintf("%016x", r.digest), Traffic: Traffic{Requests: r.net.sent, Probes: r.net.probes, Dials: r.net.dials},
 		Fired: make(map[string]uint64), Table: r.tables(), Broken: r.checks.broken, Violations: r.checks.violations,
 	}
 	rep.Lookups = sum(r.checks.walked(false))
