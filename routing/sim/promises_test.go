@@ -11,7 +11,7 @@ import (
 //
 //	go test ./routing/sim -run Promise -v -size 1000 -seeds 20 -timeout 2h
 var (
-	size  = flag.Int("size", 150, "how many nodes the tests of promises simulate")
+	size  = flag.Int("size", 120, "how many nodes the tests of promises simulate")
 	seeds = flag.Uint64("seeds", 1, "over how many seeds")
 )
 
