@@ -109,8 +109,8 @@ func checkPart(option, example string, part protocol.ID) error {
 // The beginning of the protocol ids unless told otherwise, and the ends.
 const (
 	defaultPrefix protocol.ID = "/kdht"
-	kad                       = "/kad/1.0.0"
-	kadJSON                   = "/kad/json/1.0.0"
+	kad           protocol.ID = "/kad/1.0.0"
+	kadJSON       protocol.ID = "/kad/json/1.0.0"
 )
 
 // V1ProtocolOverride sets the whole protocol id; nothing is served as JSON. It
