@@ -21,8 +21,8 @@ const (
 	protocolID  = "/kdht/kad/1.0.0"
 	opTimeout   = 20 * time.Second // of one operation
 	joinTimeout = 40 * time.Second // until all know each other
-	// patience is how long members that joined in the same second may take to find each other by themselves; both stacks look
-	// for neighbours again only minutes later, and are asked to look earlier here.
+	// patience is how long js peers that joined in the same second may take to find each other by themselves; they look for
+	// neighbours again only minutes later, and are asked to look earlier here. kdht looks again by itself and is never asked.
 	patience = 5 * time.Second
 )
 
@@ -98,7 +98,7 @@ func (n *network) settle(others int) {
 				continue
 			}
 			lonely = append(lonely, fmt.Errorf("member %d (%s, %s) knows %d peers, want %d", i, m.stack(), m.about(ctx), size, others))
-			if time.Since(start) > patience && time.Since(asked[m]) > patience {
+			if m.stack() == "js" && time.Since(start) > patience && time.Since(asked[m]) > patience {
 				n.t.Logf("asked to look again: %v", lonely[len(lonely)-1])
 				asked[m] = time.Now()
 				m.refresh(ctx)
