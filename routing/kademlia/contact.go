@@ -45,8 +45,7 @@ const maxIDSize = 128
 // ownAddrs returns the usable ones of addrs, cut to MaxAddrs, as copies in one
 // piece of memory. take, if not nil, says which are usable to us.
 func ownAddrs(id []byte, addrs [][]byte, take func([][]byte) [][]byte) [][]byte {
-	var room [maxAddrsRead][]byte
-	usable := room[:0]
+	usable := make([][]byte, 0, min(len(addrs), maxAddrsRead))
 	size := 0
 	for _, a := range addrs[:min(len(addrs), maxAddrsRead)] {
 		if a, ok := protocol.SplitP2P(a, id); ok && len(a) <= protocol.MaxPeerSize/protocol.MaxAddrs {

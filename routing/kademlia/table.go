@@ -116,7 +116,7 @@ func (t *Table) insert(now time.Time, c *Contact) bool {
 	b.dropReplacement(c.ID)
 	b.members = append(b.members, &entry{contact: c, added: instantOf(now), seen: instantOf(now)})
 	t.size++
-	t.publish()
+	t.view.Store(t.View().with(c))
 	return true
 }
 
@@ -139,7 +139,8 @@ func (t *Table) remove(key *keyspace.Key, id peer.ID) bool {
 	return true
 }
 
-// publish makes the members of this moment the view of all readers.
+// publish makes the members of this moment the view of all readers, after a
+// change that with does not cover.
 func (t *Table) publish() {
 	all := make([]*Contact, 0, t.size)
 	for i := range t.buckets {

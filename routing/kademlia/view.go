@@ -29,6 +29,18 @@ func newView(contacts []*Contact) *View {
 	return v
 }
 
+// with returns v with one more member.
+func (v *View) with(c *Contact) *View {
+	i, _ := v.find(&c.Key)
+	w := &View{prefixes: make([]uint64, len(v.prefixes)+1), contacts: make([]*Contact, len(v.contacts)+1)}
+	copy(w.prefixes, v.prefixes[:i])
+	copy(w.contacts, v.contacts[:i])
+	w.prefixes[i], w.contacts[i] = prefixOf(&c.Key), c
+	copy(w.prefixes[i+1:], v.prefixes[i:])
+	copy(w.contacts[i+1:], v.contacts[i:])
+	return w
+}
+
 func prefixOf(k *keyspace.Key) uint64 { return binary.BigEndian.Uint64(k[:8]) }
 
 // Len returns the number of members.
