@@ -77,17 +77,10 @@ func (h *Handlers) FindNode(_ time.Time, from protocol.Remote, req, resp *protoc
 	if len(req.Key) == 0 {
 		return fmt.Errorf("%w: FIND_NODE without a key", ErrBadRequest)
 	}
-	h.closest(from.Peer, req.Key, resp)
+	h.closest(from.Peer, req.Key, resp, false)
 	if len(resp.CloserPeers) == 0 || !bytes.Equal(resp.CloserPeers[0].ID, req.Key) {
 		h.prependTarget(req.Key, resp)
 	}
-	kept := resp.CloserPeers[:0]
-	for _, p := range resp.CloserPeers {
-		if len(p.Addrs) > 0 {
-			kept = append(kept, p)
-		}
-	}
-	resp.CloserPeers = kept
 	return nil
 }
 
@@ -103,7 +96,10 @@ func (h *Handlers) prependTarget(key []byte, resp *protocol.Message) {
 	}
 	resp.CloserPeers = append(resp.CloserPeers, protocol.Peer{})
 	copy(resp.CloserPeers[1:], resp.CloserPeers)
-	resp.CloserPeers[0] = h.told(c)
+	resp.CloserPeers[0] = c.Peer
+	if h.connected(id) {
+		resp.CloserPeers[0].Connection = protocol.Connected
+	}
 }
 
 // GetValue answers with the stored record, if any, and the k nearest peers.
@@ -116,7 +112,7 @@ func (h *Handlers) GetValue(now time.Time, from protocol.Remote, req, resp *prot
 		return err
 	}
 	resp.Key, resp.Record, resp.HasRecord = req.Key, rec, found
-	h.closest(from.Peer, req.Key, resp)
+	h.closest(from.Peer, req.Key, resp, true)
 	return nil
 }
 
@@ -147,7 +143,7 @@ func (h *Handlers) GetProviders(now time.Time, from protocol.Remote, req, resp *
 	for i := range resp.ProviderPeers {
 		h.complete(&resp.ProviderPeers[i])
 	}
-	h.closest(from.Peer, req.Key, resp)
+	h.closest(from.Peer, req.Key, resp, true)
 	return nil
 }
 
@@ -173,26 +169,29 @@ func (h *Handlers) AddProvider(now time.Time, from protocol.Remote, req, _ *prot
 }
 
 // closest fills in the k members nearest to key but the requester, nearest
-// first.
-func (h *Handlers) closest(requester peer.ID, key []byte, resp *protocol.Message) {
+// first, and then leaves out those without a known address unless bare is set.
+func (h *Handlers) closest(requester peer.ID, key []byte, resp *protocol.Message, bare bool) {
 	var room [maxReplicas + 1]*Contact
 	target := keyspace.KeyOf(key)
 	k := min(h.K, maxReplicas)
 	for _, c := range h.View().AppendClosest(room[:0], &target, k+1) {
-		if c.ID != requester && len(resp.CloserPeers) < k {
-			resp.CloserPeers = append(resp.CloserPeers, h.told(c))
+		switch {
+		case c.ID == requester:
+			continue
+		case k == 0:
+			return
+		case bare || c.HasAddrs():
+			resp.CloserPeers = append(resp.CloserPeers, c.Peer)
+			if h.connected(c.ID) {
+				resp.CloserPeers[len(resp.CloserPeers)-1].Connection = protocol.Connected
+			}
 		}
+		k--
 	}
 }
 
-// told returns what answers say of c.
-func (h *Handlers) told(c *Contact) protocol.Peer {
-	p := c.Peer
-	if c.ID != h.Self && h.Book.Connected(c.ID) {
-		p.Connection = protocol.Connected
-	}
-	return p
-}
+// connected reports whether answers tell of id as connected.
+func (h *Handlers) connected(id peer.ID) bool { return id != h.Self && h.Book.Connected(id) }
 
 // complete adds to a provider what its record leaves open: whether we are
 // connected to it, and addresses if none are stored.
@@ -203,7 +202,7 @@ func (h *Handlers) complete(p *protocol.Peer) {
 			*p = c.Peer
 		}
 	}
-	if id != h.Self && h.Book.Connected(id) {
+	if h.connected(id) {
 		p.Connection = protocol.Connected
 	}
 }

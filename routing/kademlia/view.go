@@ -71,6 +71,9 @@ func (v *View) AppendClosest(dst []*Contact, target *keyspace.Key, n int) []*Con
 // end long. prefix is the target's.
 func (v *View) descend(dst []*Contact, target *keyspace.Key, prefix uint64, lo, hi, end int) []*Contact {
 	for lo < hi && len(dst) < end {
+		if hi-lo == 1 {
+			return append(dst, v.contacts[lo])
+		}
 		differ := v.prefixes[lo] ^ v.prefixes[hi-1]
 		if differ == 0 {
 			return v.appendSorted(dst, target, lo, hi, end)
