@@ -84,7 +84,7 @@ func TestExitCodes(t *testing.T) {
 func TestCalledAs(t *testing.T) {
 	for name, want := range map[string]string{
 		"kdht": "kdht", "./kdht": "./kdht", "/usr/bin/kdht": "/usr/bin/kdht",
-		"/tmp/go-build12/b001/exe/node": "go run ./cmd/node", "/my files/kdht": "kdht", "": "kdht",
+		"/var/go-build12/b001/exe/node": "go run ./cmd/node", "/my files/kdht": "kdht", "": "kdht",
 	} {
 		if got := calledAs(name); got != want {
 			t.Errorf("called as %q: %q, want %q", name, got, want)
