@@ -242,6 +242,25 @@ func TestRefreshRounds(t *testing.T) {
 	}
 }
 
+// What somebody asks for does not use up the quick rounds of a small table.
+func TestRefreshAskedForKeepsRounds(t *testing.T) {
+	w := newWorld(t, 9)
+	a, b := w.add(0, nil), w.add(1, nil)
+	a.node.PeerSeen(w.now, b.contact)
+	for range 5 {
+		a.node.Refresh(w.now, nil)
+		a.touch()
+		w.run(w.now.Add(100 * time.Millisecond))
+	}
+	late := w.add(2, nil)
+	b.node.PeerSeen(w.now, late.contact)
+	b.touch()
+	w.run(w.now.Add(20 * time.Second))
+	if !a.node.View().Contains(late.contact.ID) {
+		t.Error("who joined while we were refreshing is not known 20 s later")
+	}
+}
+
 func TestSameSeedSameRun(t *testing.T) {
 	run := func() (uint64, int) {
 		w := newWorld(t, 5)

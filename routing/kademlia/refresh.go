@@ -26,7 +26,7 @@ const maxRefreshPrefix = 15
 type refresher struct {
 	node    *Node
 	next    time.Time // when the next round is due; zero before the first
-	rounds  int       // finished since the first peer came
+	rounds  int       // that came by schedule since the first peer did
 	running bool
 	forced  bool // this round refreshes every bucket
 	bucket  int  // the bucket to look at next
@@ -78,7 +78,7 @@ func (r *refresher) end(now time.Time) {
 	}
 }
 
-// early are the pauses after the first rounds of a small table.
+// early are the pauses before the first rounds by schedule of a small table.
 var early = [...]time.Duration{2 * time.Second, 10 * time.Second, time.Minute}
 
 // schedule sets the time of the next round.
@@ -90,7 +90,6 @@ func (r *refresher) schedule(now time.Time) {
 	if r.rounds < len(early) && r.node.table.Len() < r.node.cfg.K {
 		period = min(period, early[r.rounds])
 	}
-	r.rounds++
 	r.next = now.Add(period)
 }
 
@@ -104,6 +103,7 @@ func (r *refresher) covered(now time.Time, target *keyspace.Key) {
 func (r *refresher) advance(now time.Time) {
 	if !r.running && !r.next.IsZero() && !r.next.After(now) {
 		r.next = time.Time{}
+		r.rounds++
 		r.start(now, false, nil)
 	}
 }

@@ -167,8 +167,23 @@ func asPeer(p peer.AddrInfo) control.Peer {
 // Peers returns how many peers are in the routing table.
 func (n *Node) Peers() int { return n.dht.Stats().Table }
 
-// Refresh looks about in all parts of the keyspace.
-func (n *Node) Refresh(ctx context.Context) error { return classify(n.dht.Refresh(ctx)) }
+// Meet looks about until the node knows at least count others, again after a
+// pause: a peer that has only just joined knows few.
+func (n *Node) Meet(ctx context.Context, count int) error {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		if err := n.dht.Refresh(ctx); err != nil {
+			return classify(err)
+		}
+		if n.Peers() >= count {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return classify(ctx.Err())
+		}
+	}
+}
 
 // WaitReady waits until the node knows another one, however long it takes.
 func (n *Node) WaitReady(ctx context.Context) error { return classify(n.dht.WaitReady(ctx)) }

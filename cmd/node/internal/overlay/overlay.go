@@ -1,8 +1,8 @@
 // Package overlay runs a whole overlay in one process: nodes on loopback that
 // joined each other, for people to look at and for programs to try.
 //
-// The invariant: when Start returns an Overlay, every node knows others and has
-// looked about once; when Close returns, none is left.
+// The invariant: when Start returns an Overlay, every node knows all others, or
+// as many as a bucket holds; when Close returns, none is left.
 package overlay
 
 import (
@@ -17,6 +17,9 @@ import (
 // MaxNodes is how many nodes one process may run: each takes a socket to
 // listen on and several connections.
 const MaxNodes = 200
+
+// bucketSize is k where Config does not say (wire.md §19).
+const bucketSize = 20
 
 // startAtOnce is how many nodes start at a time.
 const startAtOnce = 8
@@ -78,7 +81,15 @@ func (o *Overlay) start(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	return o.each(func(i int) error { return o.Nodes[i].Refresh(ctx) })
+	return o.each(func(i int) error { return o.Nodes[i].Meet(ctx, enough(cfg)) })
+}
+
+// enough is how many others each node must know before the overlay is shown.
+func enough(cfg Config) int {
+	if cfg.BucketSize > 0 {
+		return min(cfg.Count-1, cfg.BucketSize)
+	}
+	return min(cfg.Count-1, bucketSize)
 }
 
 func begin(cfg Config, through []peer.AddrInfo) (*live.Node, error) {
