@@ -252,12 +252,15 @@ func TestRefreshAskedForKeepsRounds(t *testing.T) {
 		a.touch()
 		w.run(w.now.Add(100 * time.Millisecond))
 	}
-	late := w.add(2, nil)
-	b.node.PeerSeen(w.now, late.contact)
-	b.touch()
-	w.run(w.now.Add(20 * time.Second))
-	if !a.node.View().Contains(late.contact.ID) {
-		t.Error("who joined while we were refreshing is not known 20 s later")
+	rounds := 0
+	w.sawRequest = func(from *member, req *protocol.Message) {
+		if from == a && string(req.Key) == string(a.node.self.Peer.ID) {
+			rounds++
+		}
+	}
+	w.run(w.now.Add(time.Minute))
+	if rounds != 2 {
+		t.Errorf("%d rounds in the minute after five that were asked for, want 2", rounds)
 	}
 }
 
