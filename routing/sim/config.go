@@ -22,9 +22,12 @@ type Config struct {
 	// of virtual time start in the whole network (20).
 	Lookups int
 	Rate    float64
-	Link    Link
-	Faults  Faults
-	Churn   Churn
+	// From leaves the lookups that start within so long of the first out of the
+	// report, so that it tells of the time after a fault.
+	From   time.Duration
+	Link   Link
+	Faults Faults
+	Churn  Churn
 	// Node is what every node is configured with; its Self, Network, Rand, Admit
 	// and Trace are the run's.
 	Node kademlia.Config
@@ -73,6 +76,9 @@ type Faults struct {
 	// CutAfter after the first lookup and heals CutFor later.
 	Partition        float64
 	CutAfter, CutFor time.Duration
+	// Restart, if not 0, is how long after the cut began the members on its far side
+	// start anew with empty tables, JoinRate of them a second.
+	Restart time.Duration
 }
 
 // Churn makes members come and go from the end of the joins on.
@@ -128,8 +134,8 @@ func (c *Config) check() error {
 	if sum := f.Refuse + f.BlackHole + f.Hung + f.NATed + f.Tarpit + f.Clients; sum > 1 {
 		return errors.New("sim: the shares of the faults add up to more than 1")
 	}
-	if c.Nodes < 2 || c.Nodes > 1<<24 || c.Lookups < 0 || c.JoinRate < 0 || c.Rate < 0 {
-		return errors.New("sim: Nodes must be between 2 and 16 million, Lookups, JoinRate and Rate not negative")
+	if c.Nodes < 2 || c.Nodes > 1<<24 || c.Lookups < 0 || c.JoinRate < 0 || c.Rate < 0 || c.From < 0 || f.Restart < 0 {
+		return errors.New("sim: Nodes must be between 2 and 16 million, Lookups, JoinRate, Rate, From and Restart not negative")
 	}
 	if c.Churn.Scale < 0 || c.Churn.Gap < 0 || f.Skew < 0 || c.Link.RTTScale < 0 || c.Link.Conns < 1 {
 		return errors.New("sim: no scale, gap, skew or bound on connections may be negative")

@@ -276,6 +276,7 @@ func (r *run) sometimes() {
 		{f.NATed > 0, NATed},
 		{f.Tarpit > 0, Tarpit},
 		{f.Partition > 0, Parted},
+		{f.Restart > 0, Restarted},
 		{f.Skew > 0, Skewed},
 		{r.cfg.Link.Loss > 0, Lost},
 		{r.cfg.Churn.On, Left},

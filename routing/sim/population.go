@@ -26,11 +26,13 @@ const (
 	Skewed
 	Left
 	Crashed
+	Restarted
 	numFaults
 )
 
 var faultNames = [numFaults]string{
 	"fine", "refused", "black hole", "hung", "natted", "tarpit", "client asked", "partition", "lost packet", "clock skew", "left", "crashed",
+	"restarted",
 }
 
 // String returns the fault's name.

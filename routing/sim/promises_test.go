@@ -35,23 +35,10 @@ func TestPromiseOfChurn(t *testing.T) {
 // here is what the core reaches, so that it cannot become worse unseen.
 func TestPromiseOfPartition(t *testing.T) {
 	for seed := range *seeds {
-		cfg := Config{
-			Seed: 400 + seed, Nodes: *size, Lookups: 420, Rate: 0.5,
+		l := simulate(t, Config{
+			Seed: 400 + seed, Nodes: *size, Lookups: 420, Rate: 0.5, From: 12 * time.Minute,
 			Faults: Faults{Partition: 0.5, CutAfter: time.Minute, CutFor: 10 * time.Minute},
-		}
-		r, report, err := simulated(t.Context(), cfg, nil, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var late []outcome
-		healed := r.begin + int64(cfg.Faults.CutAfter+cfg.Faults.CutFor)
-		for _, o := range r.checks.outcomes {
-			if o.began > healed+int64(time.Minute) {
-				late = append(late, o)
-			}
-		}
-		l := sum(late)
-		t.Logf("%d lookups after the minute: near %.4f, recall %.4f; tables %+v, fired %v", l.Ended, l.Near, l.Recall, report.Table, report.Fired)
+		})
 		if l.Ended < 50 || l.Near < 0.5 || l.Recall < 0.75 {
 			t.Errorf("of %d lookups a minute after healing %.4f found their nearest", l.Ended, l.Near)
 		}

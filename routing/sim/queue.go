@@ -14,6 +14,7 @@ const (
 	strike              // the peers that are to die, die
 	cut                 // the network falls into two
 	heal                // the two are one again
+	restart             // a member starts anew
 )
 
 // event is something that will happen. It holds no pointers, so that a million

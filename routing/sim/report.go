@@ -87,10 +87,10 @@ func (r *run) report(wall time.Duration) Report {
 	return rep
 }
 
-// walked returns the outcomes of one walk's lookups.
+// walked returns the outcomes of one walk's lookups that are to be reported.
 func (c *checks) walked(base bool) (some []outcome) {
 	for _, o := range c.outcomes {
-		if o.base == base {
+		if o.base == base && o.began >= c.run.begin+int64(c.run.cfg.From) {
 			some = append(some, o)
 		}
 	}

@@ -52,9 +52,10 @@ type scheme struct {
 
 // Progress is how far a run has come.
 type Progress struct {
-	// Virtual is the time that has passed in the network; Events what happened.
-	Virtual time.Duration
-	Events  uint64
+	// Virtual is the time that has passed in the network, End when the last lookup
+	// starts; Events what happened.
+	Virtual, End time.Duration
+	Events       uint64
 	// Requests counts those of all nodes together, Probes as in Report.
 	Requests, Probes uint64
 	// Up counts the members that have joined, Lookups those that have ended; Nodes
@@ -115,6 +116,7 @@ func newRun(cfg Config) *run {
 		at := r.begin + int64(cfg.Faults.CutAfter)
 		r.queue.push(at, cut, 0, 0)
 		r.queue.push(at+int64(cfg.Faults.CutFor), heal, 0, 0)
+		r.planRestart(at)
 	}
 	return r
 }
@@ -150,7 +152,7 @@ func (r *run) over() bool {
 
 func (r *run) progress() Progress {
 	return Progress{
-		Virtual: time.Duration(r.now), Events: r.events, Requests: r.net.sent, Probes: r.net.probes,
+		Virtual: time.Duration(r.now), End: time.Duration(r.last), Events: r.events, Requests: r.net.sent, Probes: r.net.probes,
 		Up: min(r.ups, r.cfg.Nodes), Nodes: r.cfg.Nodes, Lookups: r.checks.ended, Of: r.cfg.Lookups,
 	}
 }
@@ -190,6 +192,8 @@ func (r *run) happen(e *event) {
 		r.cutNow = true
 	case heal:
 		r.cutNow = false
+	case restart:
+		r.restarts(e.who)
 	}
 }
 
