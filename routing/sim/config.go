@@ -22,12 +22,9 @@ type Config struct {
 	// of virtual time start in the whole network (20).
 	Lookups int
 	Rate    float64
-	// From leaves the lookups that start within so long of the first out of the
-	// report, so that it tells of the time after a fault.
-	From   time.Duration
-	Link   Link
-	Faults Faults
-	Churn  Churn
+	Link    Link
+	Faults  Faults
+	Churn   Churn
 	// Node is what every node is configured with; its Self, Network, Rand, Admit
 	// and Trace are the run's.
 	Node kademlia.Config
@@ -37,6 +34,14 @@ type Config struct {
 	// Compare makes every second lookup with the walk of most deployed peers, over
 	// the same tables; Report.Baseline tells of these.
 	Compare bool
+	Measure Measure
+}
+
+// Measure is what the report tells of.
+type Measure struct {
+	// From leaves the lookups that start within so long of the first out of the
+	// report, so that it tells of the time after a fault.
+	From time.Duration
 	// Memory measures the heap per node, which costs two garbage collections.
 	Memory bool
 }
@@ -134,7 +139,7 @@ func (c *Config) check() error {
 	if sum := f.Refuse + f.BlackHole + f.Hung + f.NATed + f.Tarpit + f.Clients; sum > 1 {
 		return errors.New("sim: the shares of the faults add up to more than 1")
 	}
-	if c.Nodes < 2 || c.Nodes > 1<<24 || c.Lookups < 0 || c.JoinRate < 0 || c.Rate < 0 || c.From < 0 || f.Restart < 0 {
+	if c.Nodes < 2 || c.Nodes > 1<<24 || c.Lookups < 0 || c.JoinRate < 0 || c.Rate < 0 || c.Measure.From < 0 || f.Restart < 0 {
 		return errors.New("sim: Nodes must be between 2 and 16 million, Lookups, JoinRate, Rate, From and Restart not negative")
 	}
 	if c.Churn.Scale < 0 || c.Churn.Gap < 0 || f.Skew < 0 || c.Link.RTTScale < 0 || c.Link.Conns < 1 {

@@ -36,7 +36,7 @@ func TestPromiseOfChurn(t *testing.T) {
 func TestPromiseOfPartition(t *testing.T) {
 	for seed := range *seeds {
 		l := simulate(t, Config{
-			Seed: 400 + seed, Nodes: *size, Lookups: 420, Rate: 0.5, From: 12 * time.Minute,
+			Seed: 400 + seed, Nodes: *size, Lookups: 420, Rate: 0.5, Measure: Measure{From: 12 * time.Minute},
 			Faults: Faults{Partition: 0.5, CutAfter: time.Minute, CutFor: 10 * time.Minute},
 		})
 		if l.Ended < 50 || l.Near < 0.5 || l.Recall < 0.75 {

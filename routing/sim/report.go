@@ -90,7 +90,7 @@ func (r *run) report(wall time.Duration) Report {
 // walked returns the outcomes of one walk's lookups that are to be reported.
 func (c *checks) walked(base bool) (some []outcome) {
 	for _, o := range c.outcomes {
-		if o.base == base && o.began >= c.run.begin+int64(c.run.cfg.From) {
+		if o.base == base && o.began >= c.run.begin+int64(c.run.cfg.Measure.From) {
 			some = append(some, o)
 		}
 	}

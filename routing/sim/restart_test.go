@@ -9,7 +9,7 @@ import (
 func TestReportFrom(t *testing.T) {
 	cfg := Config{Seed: 11, Nodes: 30, Lookups: 40, Rate: 1}
 	all := simulate(t, cfg)
-	cfg.From = 30 * time.Second
+	cfg.Measure.From = 30 * time.Second
 	late := simulate(t, cfg)
 	if all.Ended != 40 || late.Ended != 10 || late.Trace != all.Trace {
 		t.Errorf("%d lookups in all, %d after 30 s; trace %s and %s", all.Ended, late.Ended, all.Trace, late.Trace)
@@ -20,7 +20,7 @@ func TestReportFrom(t *testing.T) {
 // everybody.
 func TestFarSideRestarts(t *testing.T) {
 	cfg := Config{
-		Seed: 12, Nodes: 60, Lookups: 60, Rate: 0.2, From: 4 * time.Minute,
+		Seed: 12, Nodes: 60, Lookups: 60, Rate: 0.2, Measure: Measure{From: 4 * time.Minute},
 		Faults: Faults{Partition: 0.5, CutAfter: 10 * time.Second, CutFor: 2 * time.Minute, Restart: time.Minute},
 	}
 	r, report, err := simulated(t.Context(), cfg, nil, nil)

@@ -38,7 +38,7 @@ var kept *run
 //	go test ./routing/sim -run Scale -v -nodes 10000 -lookups 20000 -cpuprofile cpu.out
 func TestScale(t *testing.T) {
 	cfg := Config{
-		Seed: 1, Nodes: *nodes, JoinRate: max(50, float64(*nodes)/200), Lookups: *lookups, Rate: max(50, float64(*nodes)/100), Memory: true,
+		Seed: 1, Nodes: *nodes, JoinRate: max(50, float64(*nodes)/200), Lookups: *lookups, Rate: max(50, float64(*nodes)/100), Measure: Measure{Memory: true},
 		Node: kademlia.Config{Timing: kademlia.Timing{Refresh: time.Hour, Probe: time.Hour}},
 	}
 	start, _ := cpuSeconds()

@@ -78,7 +78,7 @@ func simulated(ctx context.Context, cfg Config, before func(*run), progress func
 	if err := cfg.fill(); err != nil {
 		return nil, Report{}, err
 	}
-	empty := heapNow(cfg.Memory)
+	empty := heapNow(cfg.Measure.Memory)
 	r := newRun(cfg)
 	if before != nil {
 		before(r)
@@ -86,7 +86,7 @@ func simulated(ctx context.Context, cfg Config, before func(*run), progress func
 	clock := time.Now()
 	err := r.loop(ctx, progress)
 	report := r.report(time.Since(clock))
-	if cfg.Memory {
+	if cfg.Measure.Memory {
 		report.BytesPerNode = (heapNow(true) - empty) / int64(max(1, r.upNow()))
 	}
 	if err == nil {

@@ -26,7 +26,7 @@ func simulate(t testing.TB, cfg Config) Report {
 }
 
 func TestCalmNetwork(t *testing.T) {
-	r := simulate(t, Config{Seed: 1, Nodes: 300, JoinRate: 100, Lookups: 200, MinExact: 0.99, Memory: true})
+	r := simulate(t, Config{Seed: 1, Nodes: 300, JoinRate: 100, Lookups: 200, MinExact: 0.99, Measure: Measure{Memory: true}})
 	if r.Success < 1 || r.Ended != 200 {
 		t.Errorf("%d lookups ended, %.4f of them well", r.Ended, r.Success)
 	}
