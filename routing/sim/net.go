@@ -81,6 +81,7 @@ func (r *run) Send(id kademlia.RequestID, to *kademlia.Contact, req *protocol.Me
 	if string(req.Key) == string(to.ID) {
 		r.net.probes++
 	}
+	r.countPurpose(to, req)
 	r.hash(uint64(r.now), uint64(who)<<32|uint64(uint32(target)), uint64(req.Type), head(req.Key))
 	r.leave(i, who, target)
 }

@@ -28,6 +28,13 @@ type Report struct {
 	// Baseline tells of the lookups made by the baseline's walk (Config.Compare).
 	Baseline *Lookups `json:",omitempty"`
 	Table    Table
+	Checked
+	// Series is the run in up to 120 slices of equal length, the last one shorter.
+	Series []Slice `json:",omitempty"`
+}
+
+// Checked is what went wrong: what was to, and what was not.
+type Checked struct {
 	// Fired counts the faults that happened, by name.
 	Fired map[string]uint64
 	// Broken counts the invariants broken, Violations names the first of them.
@@ -52,6 +59,12 @@ type Lookups struct {
 	DialsEach          float64
 	FailedEach         float64
 	P50, P90, P95, P99 time.Duration // virtual
+	Found
+	Spread
+}
+
+// Found is what lookups found, as shares.
+type Found struct {
 	// Success is the share that ended without an error, Recall the share of the true
 	// k nearest that were found, Near the share of lookups that found all but a
 	// tenth of them (18 of 20), Exact those that found exactly these in order;
@@ -59,11 +72,13 @@ type Lookups struct {
 	Success, Recall, Near, Exact, CleanExact float64
 }
 
-// Table is the state of the routing tables at the end, in a sample of members.
+// Table is the state of the routing tables, in a sample of the members that have
+// been up for a minute.
 type Table struct {
-	Size  float64 // members of one table
-	Alive float64 // share of them that would answer
-	Known float64 // share of the true k nearest neighbours that are in the table
+	Judged int     // members whose tables were judged; the rest means nothing if 0
+	Size   float64 // members of one table
+	Alive  float64 // share of them that would answer
+	Known  float64 // share of the true k nearest neighbours that are in the table
 }
 
 // report sums the run up.
@@ -71,7 +86,9 @@ func (r *run) report(wall time.Duration) Report {
 	rep := Report{
 		Seed: r.cfg.Seed, Nodes: r.upNow(), Virtual: time.Duration(r.now), Events: r.events, Wall: wall,
 		Trace: fmt.Sprintf("%016x", r.digest), Traffic: Traffic{Requests: r.net.sent, Probes: r.net.probes, Dials: r.net.dials},
-		Fired: make(map[string]uint64), Table: r.tables(), Broken: r.checks.broken, Violations: r.checks.violations,
+		Table:   r.tables(1000),
+		Checked: Checked{Fired: make(map[string]uint64), Broken: r.checks.broken, Violations: r.checks.violations},
+		Series:  r.series.slices(r),
 	}
 	rep.Lookups = sum(r.checks.walked(false))
 	if r.cfg.Compare {
@@ -129,6 +146,7 @@ func sum(all []outcome) (l Lookups) {
 	slices.Sort(took)
 	at := func(share float64) time.Duration { return time.Duration(took[int(share*float64(len(took)-1))]) }
 	l.P50, l.P90, l.P95, l.P99 = at(0.5), at(0.9), at(0.95), at(0.99)
+	l.Spread = spread(all, took)
 	return l
 }
 
@@ -139,17 +157,17 @@ func one(b bool) float64 {
 	return 0
 }
 
-// tables judges the tables of up to 1,000 members.
-func (r *run) tables() (t Table) {
-	step := max(1, len(r.members)/1000)
-	var size, alive, known, wanted, n int
+// tables judges the tables of up to most members. It changes nothing.
+func (r *run) tables(most int) (t Table) {
+	step := (len(r.members) + most - 1) / most
+	var size, alive, known, wanted int
 	var contacts []*kademlia.Contact
 	for i := 0; i < len(r.members); i += step {
 		m := &r.members[i]
 		if !m.counted {
 			continue
 		}
-		n++
+		t.Judged++
 		v := m.node.View()
 		contacts = v.AppendClosest(contacts[:0], r.keyOf(int32(i)), v.Len())
 		size += len(contacts)
@@ -163,7 +181,7 @@ func (r *run) tables() (t Table) {
 			known += int(one(v.Contains(r.members[who].contact.ID)))
 		}
 	}
-	t.Size = float64(size) / float64(max(1, n))
+	t.Size = float64(size) / float64(max(1, t.Judged))
 	t.Alive = float64(alive) / float64(max(1, size))
 	t.Known = float64(known) / float64(max(1, wanted))
 	return t

@@ -25,6 +25,7 @@ type run struct {
 	people
 	scheme
 	inquiries inquiries // of baselines
+	series    series
 
 	events uint64
 	digest uint64 // of all that happened so far
@@ -130,6 +131,7 @@ func (r *run) loop(ctx context.Context, progress func(Progress)) error {
 			r.now = e.at
 			break
 		}
+		r.series.notes(r, e.at)
 		r.now = e.at
 		r.events++
 		r.happen(&e)

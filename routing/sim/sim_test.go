@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"runtime"
 	"testing"
 	"time"
@@ -90,7 +91,7 @@ func TestReportIsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back Report
-	if err := json.Unmarshal(text.Bytes(), &back); err != nil || back.Trace != r.Trace || back.Lookups != r.Lookups {
+	if err := json.Unmarshal(text.Bytes(), &back); err != nil || back.Trace != r.Trace || !reflect.DeepEqual(back, r) {
 		t.Errorf("%v: %s", err, &text)
 	}
 }
