@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
@@ -24,8 +25,8 @@ type Slice struct {
 	Up       int
 	Table    Table
 	Requests Rates
-	// Ended counts the lookups that ended in it, those of a baseline not among them;
-	// the others tell of these as in Lookups.
+	// Ended counts the lookups that ended in it, with those before Config.From and
+	// without a baseline's; the others tell of these as in Lookups.
 	Ended         int
 	Success, Near float64
 	P50, P95      time.Duration
@@ -122,7 +123,7 @@ func (s *series) slices(r *run) []Slice {
 	if n := len(moments); n == 0 || moments[n-1].at < r.now {
 		moments = append(moments, s.look(r, r.now))
 	}
-	outcomes := r.checks.walked(false) // in the order of their ends
+	outcomes := slices.DeleteFunc(slices.Clone(r.checks.outcomes), func(o outcome) bool { return o.base }) // in the order of their ends
 	all := make([]Slice, 0, len(moments))
 	var last moment
 	for _, m := range moments {

@@ -43,11 +43,13 @@ func TestSlicesAddUp(t *testing.T) {
 // have been up for a minute, half the members leave at once, requests are told
 // apart.
 func TestSlicesTellWhatHappened(t *testing.T) {
-	r := simulate(t, Config{Seed: 22, Nodes: 100, Lookups: 120, Rate: 2, Faults: Faults{Refuse: 0.5}})
+	r := simulate(t, Config{Seed: 22, Nodes: 100, Lookups: 120, Rate: 2, From: 30 * time.Second, Faults: Faults{Refuse: 0.5}})
 	strike := 2*time.Second + time.Minute
 	var looked bool
+	ended := 0
 	for i := range r.Series {
 		s := &r.Series[i]
+		ended += s.Ended
 		settled := s.At > time.Minute
 		if settled != (s.Table.Judged > 0) {
 			t.Errorf("at %v %d members were judged", s.At, s.Table.Judged)
@@ -59,6 +61,9 @@ func TestSlicesTellWhatHappened(t *testing.T) {
 			t.Errorf("a lookup before the first: %+v", s)
 		}
 		looked = looked || s.At > strike+time.Second && s.Requests.Lookups > 2 && s.Requests.Probes > 0 && s.Table.Alive < 0.9
+	}
+	if ended != 120 || r.Ended > 70 {
+		t.Errorf("%d lookups in the slices, %d in the report", ended, r.Ended)
 	}
 	if first := r.Series[1].Requests; first.Upkeep == 0 || first.Probes == 0 || !looked {
 		t.Errorf("joining makes no requests, %+v, or lookups make none: %v", first, looked)
