@@ -34,6 +34,7 @@ type Node struct {
 	prober     prober
 	refresher  refresher
 	reprovider reprovider
+	seeder     seeder
 }
 
 // NewNode returns a Node that knows nobody. The first peer it gets to know
@@ -48,6 +49,7 @@ func NewNode(cfg Config) (*Node, error) {
 	n.prober = prober{node: n, known: make(map[peer.ID]bool)}
 	n.refresher = refresher{node: n}
 	n.reprovider = reprovider{node: n, byKey: make(map[string]*provided)}
+	n.seeder = seeder{node: n}
 	return n, nil
 }
 
@@ -126,12 +128,13 @@ func (n *Node) Advance(now time.Time) {
 	n.prober.step(now)
 	n.refresher.advance(now)
 	n.reprovider.advance(now)
+	n.seeder.advance(now)
 }
 
 // NextDeadline returns when Advance is to be called next, at the latest; zero
 // if nothing is waited for.
 func (n *Node) NextDeadline() time.Time {
-	next := earlier(n.requests.deadlines.next(), n.prober.nextDeadline())
+	next := earlier(earlier(n.requests.deadlines.next(), n.prober.nextDeadline()), n.seeder.nextDeadline())
 	return earlier(next, earlier(n.refresher.nextDeadline(), n.reprovider.nextDeadline()))
 }
 
