@@ -25,7 +25,7 @@ type Slice struct {
 	Up       int
 	Table    Table
 	Requests Rates
-	// Ended counts the lookups that ended in it, with those before Config.From and
+	// Ended counts the lookups that ended in it, with those before Measure.From and
 	// without a baseline's; the others tell of these as in Lookups.
 	Ended         int
 	Success, Near float64

@@ -43,7 +43,7 @@ func TestSlicesAddUp(t *testing.T) {
 // have been up for a minute, half the members leave at once, requests are told
 // apart.
 func TestSlicesTellWhatHappened(t *testing.T) {
-	r := simulate(t, Config{Seed: 22, Nodes: 100, Lookups: 120, Rate: 2, From: 30 * time.Second, Faults: Faults{Refuse: 0.5}})
+	r := simulate(t, Config{Seed: 22, Nodes: 100, Lookups: 120, Rate: 2, Measure: Measure{From: 30 * time.Second}, Faults: Faults{Refuse: 0.5}})
 	strike := 2*time.Second + time.Minute
 	var looked bool
 	ended := 0
