@@ -125,6 +125,7 @@ func (c *Config) fill() error {
 	orDefault(&c.Node.Alpha, 10)
 	orDefault(&c.Node.Beta, 3)
 	orDefault(&c.Node.Timing.Slot, time.Second)
+	orDefault(&c.Node.Timing.GiveUp, 5*time.Second)
 	return c.check()
 }
 

@@ -34,6 +34,7 @@ type checks struct {
 	violations []string
 	broken     int
 	busy       map[int32]int // lookups under way by member
+	departures departures
 }
 
 type lookupID struct {
@@ -49,6 +50,7 @@ type watched struct {
 	since  int64
 	asked  []asked
 	dials  int
+	astray int // dials to addresses where nobody is
 	ends   int
 	truth  int  // answers and failures seen
 	base   bool // walked by a baseline, which keeps no promise of ours
@@ -74,7 +76,10 @@ type outcome struct {
 }
 
 func newChecks(r *run) checks {
-	return checks{run: r, running: make(map[lookupID]*watched), busy: make(map[int32]int), outcomes: make([]outcome, 0, r.cfg.Lookups)}
+	return checks{
+		run: r, running: make(map[lookupID]*watched), busy: make(map[int32]int), outcomes: make([]outcome, 0, r.cfg.Lookups),
+		departures: departures{failed: make(map[pair]int64)},
+	}
 }
 
 // trace returns what all nodes report to.
@@ -83,6 +88,8 @@ func (c *checks) trace() *kademlia.Trace {
 		Asking:   func(q kademlia.QueryID, to *kademlia.Contact, _ int) { c.asks(q, to) },
 		Answered: func(q kademlia.QueryID, from *kademlia.Contact, _ []*kademlia.Contact) { c.settles(q, from, nil) },
 		Failed:   func(q kademlia.QueryID, to *kademlia.Contact, err error) { c.settles(q, to, err) },
+		Admitted: func(*kademlia.Contact) { c.admits() },
+		Evicted:  c.evicts,
 	}
 }
 
@@ -160,11 +167,12 @@ func (c *checks) settles(q kademlia.QueryID, peer *kademlia.Contact, err error) 
 	}
 }
 
-// dialled counts a dial for the lookup whose request caused it.
-func (c *checks) dialled() {
-	if c.asking != nil {
-		c.asking.dials++
-		c.asking = nil
+// dialled counts a dial for the lookup whose request caused it; astray says that
+// nobody is at the address.
+func (c *checks) dialled(astray bool) {
+	if w := c.asking; w != nil {
+		w.dials++
+		w.astray += int(one(astray))
 	}
 }
 

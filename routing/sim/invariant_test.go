@@ -56,6 +56,17 @@ func TestEveryInvariantCanFail(t *testing.T) {
 			r.counts(3)
 			w.done(epoch, none)
 		}},
+		{"without cause", Config{}, func(r *run, w *watched) {
+			r.counts(3)
+			r.checks.admits()
+			r.trace.Evicted(r.members[3].contact, errors.New("somebody else wanted its place"))
+			w.done(epoch, none)
+		}},
+		{"came and did not leave", Config{}, func(r *run, w *watched) {
+			r.checks.admits()
+			r.checks.holds(0)
+			w.done(epoch, none)
+		}},
 		{`"hung" was asked for`, Config{Faults: Faults{Hung: 0.1}}, func(_ *run, w *watched) { w.done(epoch, none) }},
 	} {
 		cfg := c.cfg

@@ -28,12 +28,13 @@ type flight struct {
 // flights are all flights, in one piece of memory; free ones are taken again, the
 // last one first.
 type flights struct {
-	all   []flight
-	free  []int32
-	pool  []*protocol.Message
-	sent  uint64 // requests handed to the network
-	ended uint64 // outcomes handed back
-	dials uint64
+	all    []flight
+	free   []int32
+	pool   []*protocol.Message
+	sent   uint64 // requests handed to the network
+	ended  uint64 // outcomes handed back
+	dials  uint64
+	astray uint64 // of these, to addresses where nobody is
 	// probes are the requests that ask a peer for its own id.
 	probes uint64
 }
@@ -71,9 +72,6 @@ func (fs *flights) message() *protocol.Message {
 // Send implements kademlia.Network for the member that is acting.
 func (r *run) Send(id kademlia.RequestID, to *kademlia.Contact, req *protocol.Message) {
 	who, target := r.acting, r.index(to.ID)
-	if target < 0 {
-		panic("BUG: a request to nobody of this run")
-	}
 	i := r.net.take()
 	deadline := r.now + int64(r.cfg.Link.Deadline)
 	r.net.all[i] = flight{id: id, req: req, deadline: deadline, from: who, to: target, life: r.members[who].life}
@@ -83,7 +81,33 @@ func (r *run) Send(id kademlia.RequestID, to *kademlia.Contact, req *protocol.Me
 	}
 	r.countPurpose(to, req)
 	r.hash(uint64(r.now), uint64(who)<<32|uint64(uint32(target)), uint64(req.Type), head(req.Key))
-	r.leave(i, who, target)
+	if target < 0 || !r.members[target].livesAt(to) && !r.connected(who, target) {
+		r.strays(i)
+	} else {
+		r.leave(i, who, target)
+	}
+	r.checks.asking = nil
+}
+
+// livesAt reports whether the member is found under one of a contact's addresses.
+func (m *member) livesAt(c *kademlia.Contact) bool {
+	if c == m.contact {
+		return true
+	}
+	for _, a := range c.Peer.Addrs {
+		if string(a) == string(m.contact.Peer.Addrs[0]) {
+			return true
+		}
+	}
+	return false
+}
+
+// strays has flight i end at an address where nobody is.
+func (r *run) strays(i int32) {
+	r.net.dials++
+	r.net.astray++
+	r.checks.dialled(true)
+	r.fail(i, r.now+int64(r.cfg.Link.Dial), protocol.ErrUnreachable, Nowhere)
 }
 
 // head returns the first eight bytes of b as a number.
@@ -109,7 +133,7 @@ func (r *run) leave(i, from, to int32) {
 		}
 	}
 	r.net.dials++
-	r.checks.dialled()
+	r.checks.dialled(false)
 	switch state := target.fate; {
 	case r.apart(from, to), state == BlackHole, state == NATed:
 		r.fail(i, r.now+int64(r.cfg.Link.Dial), protocol.ErrUnreachable, r.blame(from, to))
@@ -133,6 +157,7 @@ func (r *run) blame(from, to int32) Fault {
 func (r *run) fail(i int32, at int64, err error, f Fault) {
 	r.fired[f]++
 	fl := &r.net.all[i]
+	r.checks.departures.fails(r, fl.from, fl.to)
 	if at >= fl.deadline {
 		at, err = fl.deadline, protocol.ErrTimeout
 	}
@@ -200,6 +225,9 @@ func (r *run) serve(i int32, back int64) {
 	if err != nil {
 		fl.err = protocol.ErrRefused
 	}
+	if sent := fl.deadline - int64(r.cfg.Link.Deadline); err != nil || back-sent >= int64(r.cfg.Node.Timing.GiveUp) {
+		r.checks.departures.fails(r, fl.from, fl.to)
+	}
 	r.queue.push(back, comeIn, fl.from, i)
 }
 
@@ -208,7 +236,7 @@ func (r *run) cameIn(i int32) {
 	fl := r.net.all[i]
 	r.net.ended++
 	m := &r.members[fl.from]
-	if fl.err != nil && fl.err != protocol.ErrUnsupported {
+	if fl.err != nil && fl.err != protocol.ErrUnsupported && fl.to >= 0 {
 		r.disconnect(fl.from, fl.to)
 	}
 	alive := m.up && m.life == fl.life

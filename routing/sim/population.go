@@ -22,6 +22,7 @@ const (
 	Tarpit
 	Client
 	Parted
+	Nowhere
 	Lost
 	Skewed
 	Left
@@ -31,8 +32,8 @@ const (
 )
 
 var faultNames = [numFaults]string{
-	"fine", "refused", "black hole", "hung", "natted", "tarpit", "client asked", "partition", "lost packet", "clock skew", "left", "crashed",
-	"restarted",
+	"fine", "refused", "black hole", "hung", "natted", "tarpit", "client asked", "partition", "nobody there", "lost packet", "clock skew",
+	"left", "crashed", "restarted",
 }
 
 // String returns the fault's name.
@@ -46,6 +47,7 @@ type member struct {
 	wakeAt  int64   // when the node is to be woken, 0 if never
 	skew    int64   // its clock's error in nanoseconds
 	life    uint32  // how often it has come up
+	held    int32   // how many its table holds, as it has told
 	fate    Fault   // what it does while up; when down, Refuse or BlackHole
 	region  uint8
 	far     bool // on the far side of a cut
@@ -60,9 +62,8 @@ func (r *run) apart(a, b int32) bool { return r.cutNow && r.members[a].far != r.
 // add makes a member that is not up yet.
 func (r *run) add() int32 {
 	i := int32(len(r.members))
-	addr := []byte{0x04, 10, byte(i >> 16), byte(i >> 8), byte(i), 0x91, 0x02, 0x10, byte(i >> 24)}
 	m := member{
-		contact: kademlia.NewContact(idOf(r.cfg.Seed, i), [][]byte{addr}),
+		contact: kademlia.NewContact(idOf(r.cfg.Seed, i), [][]byte{addressOf(r.cfg.Seed, i)}),
 		region:  regionOf(r.rng.Float64()), fate: BlackHole,
 	}
 	f := &r.cfg.Faults
@@ -101,7 +102,7 @@ func (r *run) comeUp(i int32) {
 		r.violated("member %d: %v", i, err)
 		return
 	}
-	m.node, m.up, m.life, m.wakeAt = node, true, m.life+1, 0
+	m.node, m.up, m.life, m.wakeAt, m.held = node, true, m.life+1, 0, 0
 	m.fate = r.nature(i)
 	if m.skew != 0 {
 		r.fired[Skewed]++

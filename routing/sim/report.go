@@ -172,7 +172,7 @@ func (r *run) tables(most int) (t Table) {
 		contacts = v.AppendClosest(contacts[:0], r.keyOf(int32(i)), v.Len())
 		size += len(contacts)
 		for _, c := range contacts {
-			if p := &r.members[r.index(c.ID)]; p.up && p.fate != Hung && p.fate != Tarpit {
+			if p := r.index(c.ID); p >= 0 && r.members[p].up && r.members[p].fate != Hung && r.members[p].fate != Tarpit {
 				alive++
 			}
 		}

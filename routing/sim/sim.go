@@ -206,6 +206,7 @@ func (r *run) time(who int32) time.Time { return epoch.Add(time.Duration(r.now +
 func (r *run) act(who int32, input func(now time.Time)) {
 	r.acting = who
 	input(r.time(who))
+	r.checks.holds(who)
 	m := &r.members[who]
 	next := m.node.NextDeadline()
 	if next.IsZero() {
