@@ -164,7 +164,7 @@ func putValue(rec protocol.Record) *protocol.Message {
 // store wants a record on the k nearest peers.
 type store struct {
 	findNode
-	message func() *protocol.Message // made when the walk is over
+	message func() *protocol.Message // made when the walk is over; nil if there is nothing to say any more
 }
 
 func (g *store) walked(*query) *protocol.Message { return g.message() }
@@ -173,7 +173,11 @@ func (g *store) fill(_ time.Time, q *query, r *Result) {
 	if q.spread != nil {
 		r.Report.Holders = append([]peer.ID{}, q.spread.holders...)
 	}
-	if r.Err == nil && len(r.Report.Holders) == 0 {
+	switch {
+	case r.Err != nil || len(r.Report.Holders) > 0:
+	case q.spread == nil:
+		r.Err = ErrNoAddrs // of all that is stored only an announcement can lack something to say
+	default:
 		r.Err = ErrNotStored
 	}
 }

@@ -196,6 +196,9 @@ func (n *Node) Store(now time.Time, rec protocol.Record, done func(time.Time, Re
 func (n *Node) Provide(now time.Time, key []byte, done func(time.Time, Result)) QueryID {
 	key = bytes.Clone(key)
 	g := &store{message: func() *protocol.Message {
+		if !n.self.HasAddrs() {
+			return nil // lost while we walked
+		}
 		return &protocol.Message{Type: protocol.AddProvider, Key: key, ProviderPeers: []protocol.Peer{n.self.Peer}, ClusterLevel: 1}
 	}}
 	q := n.query(now, protocol.FindNode, key, g, done)

@@ -26,6 +26,7 @@ type desk struct {
 	out   *bytes.Buffer
 	names map[peer.ID]string
 	open  map[RequestID]*Contact
+	quiet bool // there is no refresh until the scenario asks for one
 }
 
 func TestScenarios(t *testing.T) {
@@ -43,7 +44,8 @@ func TestScenarios(t *testing.T) {
 	})
 }
 
-// newDesk makes the Node: node [k=2] [alpha=2] [beta=1].
+// newDesk makes the Node: node [k=2] [alpha=2] [beta=1], and its periods. It
+// refreshes only if told how often.
 func newDesk(t *testing.T, td *datadriven.TestData) *desk {
 	d := &desk{now: epoch, out: &bytes.Buffer{}, names: map[peer.ID]string{}, open: map[RequestID]*Contact{}}
 	for i := range 64 {
@@ -60,11 +62,12 @@ func newDesk(t *testing.T, td *datadriven.TestData) *desk {
 	td.MaybeScanArgs(t, "k", &cfg.K)
 	td.MaybeScanArgs(t, "alpha", &cfg.Alpha)
 	td.MaybeScanArgs(t, "beta", &cfg.Beta)
+	refreshes := d.timing(t, td, &cfg.Timing)
 	node, err := NewNode(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	node.refresher.running = true // scenarios about refresh switch it on
+	d.quiet, node.refresher.running = !refreshes, !refreshes
 	node.SetAddrs([][]byte{testAddr(0)})
 	d.node = node
 	return d
@@ -93,7 +96,11 @@ func (longest) Select(_ string, values [][]byte) (int, error) {
 
 func (d *desk) printf(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
 
-func (d *desk) name(c *Contact) string { return d.names[c.ID] }
+func (d *desk) name(c *Contact) string {
+	name := d.names[c.ID]
+	n, _ := strconv.ParseUint(strings.TrimPrefix(name, "p"), 10, 64)
+	return name + whereabouts(&c.Peer, n)
+}
 
 func (d *desk) list(contacts []*Contact) string {
 	var names []string
@@ -113,7 +120,13 @@ func (d *desk) Send(id RequestID, to *Contact, req *protocol.Message) {
 	if req.HasRecord {
 		what += "=" + string(req.Record.Value)
 	}
-	d.printf("#%d %v(%s) to %s", id, req.Type, printable(what), d.name(to))
+	what = printable(what)
+	for i := range req.ProviderPeers {
+		if p := &req.ProviderPeers[i]; len(whereabouts(p, 0)) > 0 {
+			what += " at p0" + whereabouts(p, 0)
+		}
+	}
+	d.printf("#%d %v(%s) to %s", id, req.Type, what, d.name(to))
 }
 
 // printable hides keys that are random bytes.
@@ -149,6 +162,9 @@ func (d *desk) done(q string) func(time.Time, Result) {
 
 // do runs one command of a scenario.
 func (d *desk) do(t *testing.T, td *datadriven.TestData) {
+	if d.prepare(t, td) {
+		return
+	}
 	var key string
 	if len(td.CmdArgs) > 0 {
 		key = td.CmdArgs[0].Key
@@ -177,7 +193,11 @@ func (d *desk) do(t *testing.T, td *datadriven.TestData) {
 	case "provide":
 		d.node.Provide(d.now, []byte(key), d.done(key))
 	case "keep-providing":
-		if err := d.node.StartProviding(d.now, []byte(key), 22*time.Hour); err != nil {
+		first := 22 * time.Hour
+		if len(td.CmdArgs) > 1 {
+			first = duration(t, td.CmdArgs[1].Key)
+		}
+		if err := d.node.StartProviding(d.now, []byte(key), first); err != nil {
 			t.Fatal(err)
 		}
 	case "stop-providing":
@@ -200,18 +220,16 @@ func (d *desk) answer(t *testing.T, td *datadriven.TestData, key string) {
 		}[td.CmdArgs[1].Key]
 		d.node.HandleResponse(d.now, d.request(t, key), nil, reason)
 	case "advance":
-		step, err := time.ParseDuration(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		end := d.now.Add(step)
+		end := d.now.Add(duration(t, key))
 		for next := d.node.NextDeadline(); !next.IsZero() && !next.After(end); next = d.node.NextDeadline() {
 			d.now = next
 			d.node.Advance(d.now)
 		}
 		d.now = end
 	case "refresh":
-		d.node.refresher.running = false
+		if d.quiet {
+			d.quiet, d.node.refresher.running = false, false
+		}
 		d.node.Refresh(d.now, func(time.Time) { d.printf("refreshed") })
 	case "cancel":
 		for id := QueryID(1); id <= d.node.lastQuery; id++ {
@@ -241,14 +259,6 @@ func (d *desk) nearest(key string) string {
 	}
 	sort.Slice(all, func(i, j int) bool { return keyspace.CompareDistance(&target, &all[i].Key, &all[j].Key) < 0 })
 	return d.list(all)
-}
-
-func (d *desk) peer(t *testing.T, name string) *Contact {
-	n, err := strconv.Atoi(strings.TrimPrefix(name, "p"))
-	if err != nil {
-		t.Fatalf("%q is no peer", name)
-	}
-	return testContact(uint64(n))
 }
 
 func (d *desk) request(t *testing.T, key string) RequestID {
