@@ -23,16 +23,17 @@ var imports = map[string]layout.ImportRule{
 		"github.com/multiformats/go-multiaddr",
 		"google.golang.org/protobuf/encoding/protowire",
 	}},
+	"protocol/profile": {Ours: []string{"protocol"}, Foreign: []string{"github.com/multiformats/go-multiaddr"}},
 	"protocol/rpc":     {Ours: []string{"protocol"}},
 	"host":             {},
-	"host/build":       {},
+	"host/build":       {Ours: []string{"protocol/profile"}},
 	"store":            {Ours: []string{"protocol", "protocol/keyspace"}},
 	"store/...":        {Ours: []string{"protocol", "protocol/keyspace", "store"}},
 	"routing/kademlia": {Ours: []string{"protocol", "protocol/keyspace"}},
-	"routing/sim":      {Ours: []string{"protocol", "protocol/keyspace", "protocol/rpc", "routing/kademlia", "store"}},
-	"routing":          {Ours: []string{"protocol", "protocol/keyspace", "protocol/rpc", "routing/kademlia", "store", "host"}},
+	"routing/sim":      {Ours: []string{"protocol", "protocol/keyspace", "protocol/profile", "protocol/rpc", "routing/kademlia", "store"}},
+	"routing":          {Ours: []string{"protocol", "protocol/keyspace", "protocol/profile", "protocol/rpc", "routing/kademlia", "store", "host"}},
 	"routing/amino":    {Ours: []string{"protocol", "protocol/keyspace", "routing/kademlia", "store", "host", "routing"}},
-	".":                {Ours: []string{"routing"}},
+	".":                {Ours: []string{"protocol/profile", "routing"}},
 	"cmd/...":          {Ours: []string{"*"}},
 	"examples/...":     {Ours: []string{"*"}},
 	"test/...":         {Ours: []string{"*"}},
@@ -72,7 +73,7 @@ var clocks = map[string]string{
 // What the core may not touch: the same inputs give the same outputs, in every run.
 var pure = []layout.Purity{
 	{
-		Dirs: []string{"protocol", "protocol/keyspace", "routing/kademlia"},
+		Dirs: []string{"protocol", "protocol/keyspace", "protocol/profile", "routing/kademlia"},
 		Packages: map[string]string{
 			"sync": owned, "log": noIO, "log/slog": noIO, "github.com/ipfs/go-log/v2": noIO, "os": noIO, "net": noIO, "net/http": noIO,
 			"math/rand": inject, "crypto/rand": inject,

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
 	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -236,6 +237,28 @@ func RequestRate(perSecond, burst float64) Option {
 			return fmt.Errorf("kdht: RequestRate(%v, %v): give how much per second, above zero, and at once; a negative rate sets no limit", perSecond, burst)
 		}
 		c.LimitPerPeer(perSecond, burst)
+		return nil
+	}
+}
+
+// The profiles that AddressProfile takes; see package profile.
+const (
+	ProfilePrivate = profile.Private
+	ProfilePublic  = profile.Public
+	ProfileLAN     = profile.LAN
+)
+
+// AddressProfile says what kind of network this is: which addresses, ours and
+// others', belong to it, and, unless QueryFilter or RoutingTableFilter say so, that
+// only peers that have one of these belong to it. ProfilePrivate, any address, is
+// the default. Give build.Config.Profile the same, or the host would dial what
+// names lead to.
+func AddressProfile(p profile.Profile) Option {
+	return func(s *settings) error {
+		if !p.Valid() {
+			return fmt.Errorf("kdht: AddressProfile: there is no %s: use ProfilePrivate, ProfilePublic or ProfileLAN", p)
+		}
+		s.Filters.Profile = p
 		return nil
 	}
 }

@@ -41,6 +41,17 @@ func SplitP2P(addr, id []byte) (trimmed []byte, ok bool) {
 	return addr[:end:end], end > 0 && !foreign
 }
 
+// NextComponent reads the component that a binary multiaddr begins with: its
+// protocol's code, its value, and what comes after it. It reports false where
+// there is none that is valid.
+func NextComponent(addr []byte) (code int, value, rest []byte, ok bool) {
+	c, n, ok := readComponent(addr)
+	if !ok {
+		return 0, nil, nil, false
+	}
+	return c.code, c.value, addr[n:], true
+}
+
 // component is one protocol of a multiaddr with its value.
 type component struct {
 	code  int

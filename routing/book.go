@@ -15,7 +15,7 @@ import (
 // concurrent use and answers Connected without asking the transport.
 type book struct {
 	transport host.Transport
-	filter    func([]multiaddr.Multiaddr) []multiaddr.Multiaddr // nil: all
+	filter    func([][]byte) [][]byte // nil: all
 	self      atomic.Pointer[kademlia.Contact]
 	connected sync.Map // peer.ID → voice
 }
@@ -45,15 +45,15 @@ func (b *book) Contact(id peer.ID) *kademlia.Contact {
 
 // contact returns the contact of a peer under the addresses known, perhaps none.
 func (b *book) contact(id peer.ID) *kademlia.Contact {
-	return kademlia.NewContact(id, binary(b.inside(b.transport.PeerAddrs(id))))
+	return kademlia.NewContact(id, b.inside(b.transport.PeerAddrs(id)))
 }
 
-// inside returns those addresses that are in our network.
-func (b *book) inside(addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+// inside returns those addresses that are in our network, in binary.
+func (b *book) inside(addrs []multiaddr.Multiaddr) [][]byte {
 	if b.filter == nil {
-		return addrs
+		return binary(addrs)
 	}
-	return b.filter(addrs)
+	return b.filter(binary(addrs))
 }
 
 // Connected implements kademlia.Book.
@@ -74,7 +74,7 @@ func (b *book) sender(id peer.ID) {
 
 // updateSelf takes over our own present addresses.
 func (b *book) updateSelf() *kademlia.Contact {
-	c := kademlia.NewContact(b.transport.ID(), binary(b.inside(b.transport.Addrs())))
+	c := kademlia.NewContact(b.transport.ID(), b.inside(b.transport.Addrs()))
 	b.self.Store(c)
 	return c
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kdht/kdht/host"
 	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing/kademlia"
 	"github.com/kdht/kdht/store"
@@ -75,10 +76,16 @@ type Config struct {
 	Stores Stores
 }
 
-// Filters cut the network to a profile. Each may be nil, which lets all pass.
-// They are called from several goroutines, with what others send; one that panics
-// has refused.
+// Filters say which addresses and peers belong to the network. Each function may
+// be nil; they are called from several goroutines, with what others send; one that
+// panics has refused.
 type Filters struct {
+	// Profile is the kind of network: profile.Private, the zero value, lets every
+	// address pass; the others only those inside, and only peers that have one which
+	// leads to them directly. The functions below filter what is left, and Query and
+	// Table then decide alone about peers. What is dialed after names have been
+	// resolved is seen by the host alone: see build.Config.Profile.
+	Profile profile.Profile
 	// Addresses keeps those addresses that are inside the network: of ourselves,
 	// of peers heard of and of providers, taken and told. It must not change its
 	// argument.
@@ -155,6 +162,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Mode < ModeServer || c.Mode > ModeAutoServer {
 		return c, fmt.Errorf("kdht: there is no mode %d: use ModeServer, ModeClient, ModeAuto or ModeAutoServer", c.Mode)
+	}
+	if !c.Filters.Profile.Valid() {
+		return c, fmt.Errorf("kdht: there is no %s: use profile.Private, profile.Public or profile.LAN", c.Filters.Profile)
 	}
 	if max := c.Stores.MaxValue; max < 0 || max > protocol.MaxFrame/2 {
 		return c, fmt.Errorf("kdht: MaxValue is %d: a value must fit a message, so at most %d", max, protocol.MaxFrame/2)

@@ -97,7 +97,7 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 		cfg: cfg, transport: t, turns: newTurns(), life: newLife(),
 		boot:      newBootPeers(t.ID(), &cfg),
 		observers: &observers{byQuery: make(map[kademlia.QueryID]*operation)},
-		book:      &book{transport: t, filter: cfg.Filters.Addresses},
+		book:      &book{transport: t, filter: cfg.Filters.take()},
 	}
 	d.loop = newLoop(d.closing)
 	d.network = &network{ctx: d.ctx, loop: d.loop, transport: t, client: newClient(s)}
@@ -146,7 +146,7 @@ func (d *DHT) nodeConfig() kademlia.Config {
 	cfg := kademlia.Config{
 		Self: d.transport.ID(), Network: d.network, Rand: rand.New(rand.NewChaCha8(seed)), Validator: careful{d.cfg.Validator},
 		K: d.cfg.K, Alpha: d.cfg.Alpha, Beta: d.cfg.Beta, Timing: d.cfg.Timing, Trace: d.observers.trace(),
-		TakeAddrs: d.cfg.Filters.binary(), Admit: onContact(d.cfg.Filters.Table), Follow: onContact(d.cfg.Filters.Query),
+		TakeAddrs: d.cfg.Filters.take(), Admit: d.cfg.Filters.admit(), Follow: d.cfg.Filters.follow(),
 	}
 	return cfg
 }

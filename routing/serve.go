@@ -7,7 +7,6 @@ import (
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing/kademlia"
-	"github.com/libp2p/go-libp2p/core/peer"
 	coreprotocol "github.com/libp2p/go-libp2p/core/protocol"
 )
 
@@ -25,7 +24,7 @@ type server struct {
 
 func newServer(d *DHT) server {
 	answers := &kademlia.Handlers{
-		Self: d.transport.ID(), K: d.cfg.K, View: d.loop.node.View, Book: d.book, Addrs: d.cfg.Filters.binary(),
+		Self: d.transport.ID(), K: d.cfg.K, View: d.loop.node.View, Book: d.book, Addrs: d.cfg.Filters.take(),
 	}
 	if d.values != nil {
 		answers.Values = d.values
@@ -62,20 +61,4 @@ func (s *server) add(d *DHT, id coreprotocol.ID, codec protocol.Codec, answers *
 		return r.Serve(d.loop.now(), protocol.Remote{Peer: from.Peer, IP: from.IP}, frame, out)
 	}
 	return r
-}
-
-// binary returns the address filter for binary addresses; nil if there is none.
-func (f *Filters) binary() func([][]byte) [][]byte {
-	if f.Addresses == nil {
-		return nil
-	}
-	return func(addrs [][]byte) [][]byte { return binary(f.Addresses(multiaddrs(addrs))) }
-}
-
-// onContact makes a filter of the node's from one of the user's.
-func onContact(keep func(peer.AddrInfo) bool) func(*kademlia.Contact) bool {
-	if keep == nil {
-		return nil
-	}
-	return func(c *kademlia.Contact) bool { return keep(addrInfo(c)) }
 }

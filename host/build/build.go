@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -56,13 +57,19 @@ type Config struct {
 	// connections to direct ones (and implies Relay); NATPortMap asks the router for
 	// a port; AutoNATService helps others to find out about their reachability.
 	Relay, HolePunching, NATPortMap, AutoNATService bool
-	// Options are applied last: Router, a connection gater, further transports.
-	// What the fields above set cannot be set again.
+	// Profile is the kind of network: outside profile.Private, addresses that are not
+	// inside are not dialed, whoever names them and whatever names lead to them.
+	Profile profile.Profile
+	// Options are applied last: Router, a connection gater, which is asked besides
+	// our own, further transports. What the fields above set cannot be set again.
 	Options []libp2p.Option
 }
 
 // New makes the host and starts it. The caller closes it.
 func New(cfg Config) (host.Host, error) {
+	if !cfg.Profile.Valid() {
+		return nil, fmt.Errorf("build: there is no %s; use profile.Private, profile.Public or profile.LAN", cfg.Profile)
+	}
 	key, err := cfg.identity()
 	if err != nil {
 		return nil, err
@@ -80,7 +87,8 @@ func New(cfg Config) (host.Host, error) {
 		return nil, err
 	}
 	opts = append(opts, libp2p.ConnectionManager(managers.conns), libp2p.ResourceManager(managers.resources))
-	h, err := libp2p.New(append(opts, cfg.Options...)...)
+	opts = append(append(opts, cfg.Options...), cfg.gate())
+	h, err := libp2p.New(opts...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("build: make libp2p host: %w", err), managers.close())
 	}

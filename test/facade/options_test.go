@@ -11,6 +11,7 @@ import (
 
 	"github.com/kdht/kdht"
 	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/store"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -55,6 +56,7 @@ func TestOptions(t *testing.T) {
 		"RequestRate": {kdht.RequestRate(7, 8), func(c *routing.Config) bool {
 			return c.Serving.Limit.PerPeer.PerSecond == 7 && c.Serving.Limit.PerPeer.Burst == 8
 		}},
+		"AddressProfile":     {kdht.AddressProfile(kdht.ProfileLAN), func(c *routing.Config) bool { return c.Filters.Profile == profile.LAN }},
 		"AddressFilter":      {kdht.AddressFilter(func(a []multiaddr.Multiaddr) []multiaddr.Multiaddr { return a }), func(c *routing.Config) bool { return c.Filters.Addresses != nil }},
 		"QueryFilter":        {kdht.QueryFilter(func(peer.AddrInfo) bool { return true }), func(c *routing.Config) bool { return c.Filters.Query != nil }},
 		"RoutingTableFilter": {kdht.RoutingTableFilter(func(peer.AddrInfo) bool { return true }), func(c *routing.Config) bool { return c.Filters.Table != nil }},
@@ -82,6 +84,7 @@ func TestOptionsRefuse(t *testing.T) {
 		"MaxRecordAge is 0s":        {kdht.MaxRecordAge(0)},
 		"RequestRate(0, 5)":         {kdht.RequestRate(0, 5)},
 		"RequestRate(5, -1)":        {kdht.RequestRate(5, -1)},
+		"there is no profile 9":     {kdht.AddressProfile(9)},
 		"BucketSize is 0":           {kdht.BucketSize(0)},
 		"Concurrency is -1":         {kdht.Concurrency(-1)},
 		"Resiliency is 0":           {kdht.Resiliency(0)},
