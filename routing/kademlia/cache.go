@@ -28,7 +28,7 @@ type ending struct {
 }
 
 func newCache(ttl time.Duration) cache {
-	return cache{ttl: ttl, byKey: make(map[keyspace.Key]*list.Element), recent: list.New()}
+	return cache{ttl: ttl}
 }
 
 // put remembers the nearest peers that answered a lookup for key. It keeps
@@ -37,7 +37,11 @@ func (c *cache) put(now time.Time, key *keyspace.Key, closest []*Contact) {
 	if c.ttl <= 0 || len(closest) == 0 {
 		return
 	}
+	c.expire(now)
 	c.drop(key)
+	if c.byKey == nil {
+		c.byKey, c.recent = make(map[keyspace.Key]*list.Element), list.New()
+	}
 	c.byKey[*key] = c.recent.PushFront(&ending{*key, closest, now.Add(c.ttl)})
 	if c.recent.Len() > cacheSize {
 		c.drop(&c.recent.Back().Value.(*ending).key)
@@ -60,6 +64,19 @@ func (c *cache) get(now time.Time, key *keyspace.Key) []*Contact {
 	c.hits++
 	c.recent.MoveToFront(e)
 	return end.closest
+}
+
+// expire forgets what is too old among the least recently used, and its own room
+// when nothing is left.
+func (c *cache) expire(now time.Time) {
+	for len(c.byKey) > 0 {
+		end := c.recent.Back().Value.(*ending)
+		if now.Before(end.expires) {
+			return
+		}
+		c.drop(&end.key)
+	}
+	c.byKey, c.recent = nil, nil
 }
 
 func (c *cache) drop(key *keyspace.Key) {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/kdht/kdht/protocol"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -30,6 +31,9 @@ type Config struct {
 	Admit func(c *Contact) bool
 	// Follow says whether a peer named in an answer may be asked (nil: every one).
 	Follow func(c *Contact) bool
+	// Known returns a contact shared with other nodes that says all that p says, or
+	// nil (nil: never). Simulations have one; it must not remember p.
+	Known func(p *protocol.Peer) *Contact
 	// Trace watches (nil: nobody).
 	Trace *Trace
 }

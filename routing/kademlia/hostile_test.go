@@ -21,7 +21,7 @@ func handDriven(t *testing.T, n uint64, change func(*Config)) (*Node, func(to ui
 	return m.node, func(to uint64, answer *protocol.Message, err error) {
 		t.Helper()
 		var last RequestID
-		for id, r := range m.node.requests.pending {
+		for id, r := range m.node.requests.pending.all() {
 			if r.to.ID == testID(to) {
 				last = max(last, id)
 			}
@@ -87,7 +87,7 @@ func TestStoreSurvivesInventedPeers(t *testing.T) {
 			break
 		}
 		for _, id := range sortedIDs(n) {
-			r := n.requests.pending[id]
+			r := n.requests.pending.get(id)
 			switch {
 			case r == nil:
 			case !honest(r.to.ID):
@@ -122,7 +122,7 @@ func honest(id peer.ID) bool {
 
 func sortedIDs(n *Node) []RequestID {
 	var ids []RequestID
-	for id := range n.requests.pending {
+	for id := range n.requests.pending.all() {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
@@ -135,10 +135,10 @@ func TestHugeIDsAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := len(n.requests.pending)
+	asked := n.requests.pending.len()
 	n.FindNode(epoch, []byte("x"), nil)
 	answer(1, &protocol.Message{CloserPeers: []protocol.Peer{{ID: huge, Addrs: [][]byte{testAddr(1)}}}}, nil)
-	if len(n.requests.pending) != asked {
+	if n.requests.pending.len() != asked {
 		t.Error("a peer with an id of 100 kB is asked")
 	}
 }
@@ -241,12 +241,12 @@ func TestCandidatesDoNotStarveMembers(t *testing.T) {
 	for i := range uint64(200) {
 		n.PeerSeen(epoch, testContact(1000+i))
 	}
-	if got := len(n.requests.pending); got != maxProbes/2 {
+	if got := n.requests.pending.len(); got != maxProbes/2 {
 		t.Errorf("%d candidates are probed at once, want %d", got, maxProbes/2)
 	}
 	n.Advance(epoch.Add(15 * time.Minute))
 	probed := false
-	for _, r := range n.requests.pending {
+	for _, r := range n.requests.pending.all() {
 		probed = probed || r.to.ID == testID(1)
 	}
 	if !probed {

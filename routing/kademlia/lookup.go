@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/kdht/kdht/protocol/keyspace"
@@ -19,13 +20,13 @@ const (
 
 // candidate is a peer on the way to the target.
 type candidate struct {
-	contact  *Contact
-	distance keyspace.Distance
-	state    progress
-	hop      int  // requests on the chain of referrals that led here, itself included
-	given    bool // take has returned it
-	lost     bool // could not be reached under the addresses known
-	retried  bool // has been given another chance, under others
+	contact *Contact
+	near    uint64 // the first 64 bits of the distance, which nearly always decide
+	hop     uint16 // requests on the chain of referrals that led here, itself included
+	state   progress
+	given   bool // take has returned it
+	lost    bool // could not be reached under the addresses known
+	retried bool // has been given another chance, under others
 }
 
 // Lookup is one iterative walk towards a target and nothing else (the paper,
@@ -76,17 +77,25 @@ func walkedLookup(target keyspace.Key, contacts []*Contact) *Lookup {
 // find returns the position of the candidate with this key, or where it would
 // stand.
 func (l *Lookup) find(key *keyspace.Key) (int, bool) {
-	d := keyspace.DistanceOf(&l.target, key)
-	return slices.BinarySearchFunc(l.candidates, d, func(c candidate, d keyspace.Distance) int {
-		return c.distance.Compare(&d)
-	})
-}
-
-// Knows reports whether hearing of the peer with this key under these addresses
-// is no news.
-func (l *Lookup) Knows(key *keyspace.Key, addrs [][]byte) bool {
-	i, known := l.find(key)
-	return known && !l.candidates[i].profits(addrs)
+	near := prefixOf(&l.target) ^ prefixOf(key)
+	lo, hi := 0, len(l.candidates)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		c := &l.candidates[mid]
+		order := cmp.Compare(c.near, near)
+		if order == 0 {
+			order = keyspace.CompareDistance(&l.target, &c.contact.Key, key)
+		}
+		switch {
+		case order == 0:
+			return mid, true
+		case order < 0:
+			lo = mid + 1
+		default:
+			hi = mid
+		}
+	}
+	return lo, false
 }
 
 // profits reports whether other addresses could help: whoever names a peer first
@@ -119,7 +128,9 @@ func (l *Lookup) add(c *Contact, hop int) {
 			return
 		}
 	}
-	l.candidates = slices.Insert(l.candidates, i, candidate{contact: c, distance: keyspace.DistanceOf(&l.target, &c.Key), hop: hop})
+	l.candidates = slices.Insert(l.candidates, i, candidate{
+		contact: c, near: prefixOf(&l.target) ^ prefixOf(&c.Key), hop: uint16(hop),
+	})
 }
 
 // learn takes in what another answer says of the candidate's addresses.
@@ -229,7 +240,7 @@ func (l *Lookup) Answered(key *keyspace.Key, closer []*Contact) (hop int) {
 		return 0
 	}
 	l.settle(i, answered)
-	hop = l.candidates[i].hop
+	hop = int(l.candidates[i].hop)
 	for _, c := range closer {
 		l.add(c, hop+1)
 	}
@@ -315,7 +326,7 @@ func (l *Lookup) count(state progress) (n int) {
 // hop returns how far down the chain of referrals the peer with this key is.
 func (l *Lookup) hop(key *keyspace.Key) int {
 	if i, known := l.find(key); known {
-		return l.candidates[i].hop
+		return int(l.candidates[i].hop)
 	}
 	return 0
 }

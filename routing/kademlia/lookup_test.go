@@ -115,7 +115,7 @@ func TestLookupFindsTheClosestLiving(t *testing.T) {
 			t.Fatalf("found %d peers, not the %d closest living", len(got), len(want))
 		}
 		for i, c := range w.lookup.candidates[1:] {
-			if w.lookup.candidates[i].distance.Compare(&c.distance) >= 0 {
+			if keyspace.CompareDistance(&w.lookup.target, &w.lookup.candidates[i].contact.Key, &c.contact.Key) >= 0 {
 				t.Fatal("candidates are out of order")
 			}
 		}

@@ -148,7 +148,7 @@ func TestTablesForgetTheDead(t *testing.T) {
 			continue
 		}
 		dead := 0
-		for _, c := range m.node.View().contacts {
+		for _, c := range m.node.View().AppendClosest(nil, &m.contact.Key, m.node.View().Len()) {
 			if w.members[c.ID].fate != alive {
 				dead++
 			}

@@ -45,8 +45,8 @@ func NewNode(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, self: NewContact(cfg.Self, nil), queries: make(map[QueryID]*query), cache: newCache(cfg.Timing.Cache)}
 	n.table = newTable(n.self.Key, cfg.K)
-	n.requests = requests{network: cfg.Network, timing: &n.cfg.Timing, pending: make(map[RequestID]*request)}
-	n.prober = prober{node: n, known: make(map[peer.ID]bool)}
+	n.requests = requests{network: cfg.Network, timing: &n.cfg.Timing}
+	n.prober = prober{node: n}
 	n.refresher = refresher{node: n}
 	n.reprovider = reprovider{node: n, byKey: make(map[string]*provided)}
 	n.seeder = seeder{node: n}
@@ -77,7 +77,7 @@ func (n *Node) PeerSeen(now time.Time, c *Contact) {
 	if c.ID == n.cfg.Self || n.cfg.Admit != nil && !n.cfg.Admit(c) {
 		return
 	}
-	if n.table.seen(now, &c.Key, c.ID) {
+	if n.table.seen(now, &c.Key) {
 		n.table.update(c)
 		return
 	}
@@ -93,7 +93,7 @@ func (n *Node) PeerSeen(now time.Time, c *Contact) {
 func (n *Node) PeerGone(now time.Time, id peer.ID) {
 	key := keyspace.KeyOfString(string(id))
 	n.prober.forget(id)
-	if e := n.table.find(&key, id); e != nil {
+	if e := n.table.find(&key); e != nil {
 		n.evict(now, e.contact, errNotServing)
 		return
 	}
@@ -129,6 +129,7 @@ func (n *Node) Advance(now time.Time) {
 	n.refresher.advance(now)
 	n.reprovider.advance(now)
 	n.seeder.advance(now)
+	n.cache.expire(now)
 }
 
 // NextDeadline returns when Advance is to be called next, at the latest; zero
@@ -236,6 +237,15 @@ func (n *Node) Cancel(now time.Time, id QueryID) {
 	}
 }
 
+// lookAbout is FindNode for the table's own sake: how it ends is worth nothing to
+// later lookups.
+func (n *Node) lookAbout(now time.Time, key []byte, g *lookAbout, done func(time.Time, Result)) {
+	if q := n.query(now, protocol.FindNode, key, g, done); q != nil {
+		q.passing = true
+		q.start(now)
+	}
+}
+
 // search starts a query that asks everybody the same.
 func (n *Node) search(now time.Time, t protocol.Type, key []byte, g goal, done func(time.Time, Result)) QueryID {
 	q := n.query(now, t, key, g, done)
@@ -280,7 +290,7 @@ func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact) {
 // useful credits a peer that has answered a request of an operation.
 func (n *Node) useful(now time.Time, c *Contact) {
 	n.alive(now, c)
-	if e := n.table.find(&c.Key, c.ID); e != nil {
+	if e := n.table.find(&c.Key); e != nil {
 		e.strikes = 0
 	}
 }
@@ -289,7 +299,7 @@ func (n *Node) useful(now time.Time, c *Contact) {
 // table, where there is room.
 func (n *Node) alive(now time.Time, c *Contact) {
 	n.prober.pause = time.Time{}
-	if n.table.seen(now, &c.Key, c.ID) || n.cfg.Admit != nil && !n.cfg.Admit(c) {
+	if n.table.seen(now, &c.Key) || n.cfg.Admit != nil && !n.cfg.Admit(c) {
 		return
 	}
 	if !n.table.insert(now, c) {
@@ -311,7 +321,7 @@ const maxStrikes = 3
 // suspect looks into a peer that has failed a request of an operation. A member
 // is not dropped for one failure, but probed at once.
 func (n *Node) suspect(now time.Time, r *request, err error) {
-	e := n.table.find(&r.to.Key, r.to.ID)
+	e := n.table.find(&r.to.Key)
 	switch {
 	case e == nil || !blames(err):
 	case errors.Is(err, protocol.ErrUnsupported):
@@ -345,6 +355,17 @@ func (n *Node) promote(now time.Time, c *Contact) {
 	if next := b.takeReplacement(); next != nil && !n.prober.candidate(now, next) {
 		b.addReplacement(next, n.cfg.K, true)
 	}
+}
+
+// shared returns the contact that many nodes share for p, nil if there is none,
+// and its key.
+func (n *Node) shared(p *protocol.Peer) (*Contact, keyspace.Key) {
+	if n.cfg.Known != nil {
+		if c := n.cfg.Known(p); c != nil {
+			return c, c.Key
+		}
+	}
+	return nil, keyspace.KeyOf(p.ID)
 }
 
 // contactIn returns the peer named in an answer as a contact, with the

@@ -60,8 +60,8 @@ func TestOperationsAreBounded(t *testing.T) {
 		t.Errorf("%d refused, %d under way", busy, len(m.node.queries))
 	}
 	w.run(w.now.Add(time.Minute))
-	if ended != maxQueries+10 || len(m.node.queries) != 0 || len(m.node.requests.pending) != 0 {
-		t.Errorf("%d ended; %d queries and %d requests left over", ended, len(m.node.queries), len(m.node.requests.pending))
+	if ended != maxQueries+10 || len(m.node.queries) != 0 || m.node.requests.pending.len() != 0 {
+		t.Errorf("%d ended; %d queries and %d requests left over", ended, len(m.node.queries), m.node.requests.pending.len())
 	}
 }
 
@@ -128,7 +128,7 @@ func TestHostileAnswers(t *testing.T) {
 
 // drain answers all that is under way with silence.
 func drain(m *member) {
-	for id := range m.node.requests.pending {
+	for id := range m.node.requests.pending.all() {
 		m.node.HandleResponse(m.world.now, id, nil, protocol.ErrLocal)
 	}
 }
@@ -142,7 +142,7 @@ func TestFollowAndAdmitAreAsked(t *testing.T) {
 		c.TakeAddrs = func(addrs [][]byte) [][]byte { return addrs[:min(1, len(addrs))] }
 	})
 	m.node.PeerSeen(epoch, testContact(4))
-	if len(m.node.requests.pending) != 0 {
+	if m.node.requests.pending.len() != 0 {
 		t.Error("a peer not admitted is probed")
 	}
 	first := testContact(1)
@@ -150,23 +150,31 @@ func TestFollowAndAdmitAreAsked(t *testing.T) {
 	m.node.FindNode(epoch, []byte("x"), nil)
 	two := protocol.Peer{ID: []byte(testID(2)), Addrs: [][]byte{testAddr(2), testAddr(3)}}
 	m.node.HandleResponse(epoch, m.node.requests.last, &protocol.Message{CloserPeers: []protocol.Peer{two, banned.Peer}}, nil)
-	if len(m.node.requests.pending) != 1 {
-		t.Fatalf("%d requests under way, want one: to p2", len(m.node.requests.pending))
+	if m.node.requests.pending.len() != 1 {
+		t.Fatalf("%d requests under way, want one: to p2", m.node.requests.pending.len())
 	}
-	for _, r := range m.node.requests.pending {
+	for _, r := range m.node.requests.pending.all() {
 		if r.to.ID != testID(2) || len(r.to.Peer.Addrs) != 1 {
 			t.Errorf("asked %v under %d addresses", r.to.ID, len(r.to.Peer.Addrs))
 		}
 	}
 }
 
-func TestRandomKeyInBucket(t *testing.T) {
+func TestRandomKeysInBuckets(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	self := keyspace.KeyOf([]byte("self"))
-	for prefix := range 12 {
-		key := keyspace.KeyOf(randomKeyIn(rng, &self, prefix))
-		if got := keyspace.CommonPrefixLen(&self, &key); got != prefix {
-			t.Errorf("wanted prefix %d, got %d", prefix, got)
+	for _, wanted := range []uint32{0, 1, 1 << 11, 1<<12 - 1, 0b101010, 1<<31 | 2} {
+		left := wanted & (1<<(maxRefreshPrefix+1) - 1)
+		for _, preimage := range randomKeys(rng, &self, wanted) {
+			key := keyspace.KeyOf(preimage)
+			p := keyspace.CommonPrefixLen(&self, &key)
+			if left>>p&1 == 0 || left&(1<<p-1) != 0 {
+				t.Errorf("wanted %b: got one of bucket %d, where %b are left", wanted, p, left)
+			}
+			left &^= 1 << p
+		}
+		if left != 0 {
+			t.Errorf("wanted %b: none for %b", wanted, left)
 		}
 	}
 }

@@ -16,6 +16,9 @@ const (
 	// outagePause is how long members are not probed when one has failed and
 	// nobody else has answered meanwhile.
 	outagePause = 30 * time.Second
+	// contestPause lies between two probes of members for newcomers' sake: whoever
+	// keeps sending newcomers cannot make us probe faster than that.
+	contestPause = 5 * time.Second
 )
 
 var (
@@ -32,35 +35,36 @@ var (
 // without having answered; a member is removed only when it failed twice in a
 // row while others answered: an outage of our own empties no table.
 type prober struct {
-	node       *Node
-	inFlight   int
-	candidates int // of these, candidates
-	waiting    []*Contact
-	known      map[peer.ID]bool // candidates waiting or being probed
-	pause      time.Time        // members are left alone until then: nobody answers
+	node      *Node
+	inFlight  int
+	waiting   []*Contact
+	asked     []*Contact // candidates being probed
+	contested instant    // when a member was last probed for somebody who wants its place
+	pause     time.Time  // members are left alone until then: nobody answers
 }
 
 // candidate has c verified and reports whether that is under way or planned;
 // what exceeds the bounds is forgotten, since peers show up again.
 func (p *prober) candidate(now time.Time, c *Contact) bool {
-	if p.known[c.ID] || len(p.waiting) >= maxWaiting {
-		return p.known[c.ID]
+	if among(p.waiting, c) >= 0 || among(p.asked, c) >= 0 {
+		return true
 	}
-	p.known[c.ID] = true
+	if len(p.waiting) >= maxWaiting {
+		return false
+	}
 	p.waiting = append(p.waiting, c)
 	p.step(now)
 	return true
 }
 
-// forget drops a candidate that waits.
+// among returns the position of the peer c in list, or -1.
+func among(list []*Contact, c *Contact) int {
+	return slices.IndexFunc(list, func(o *Contact) bool { return o == c || o.Key == c.Key })
+}
+
+// forget drops the candidate with this id if it waits.
 func (p *prober) forget(id peer.ID) {
-	for i, c := range p.waiting {
-		if c.ID == id {
-			p.waiting = slices.Delete(p.waiting, i, i+1)
-			delete(p.known, id)
-			return
-		}
-	}
+	p.waiting = slices.DeleteFunc(p.waiting, func(c *Contact) bool { return c.ID == id })
 }
 
 // member has a member probed unless that is under way. Over the bound it is left
@@ -70,7 +74,7 @@ func (p *prober) member(now time.Time, e *entry) {
 		return
 	}
 	e.probing = true
-	p.send(now, e.contact, &probe{prober: p, entry: e})
+	p.send(now, e.contact, &probe{prober: p, member: true})
 }
 
 // control has the member seen last probed, other than e: if it answers, e's
@@ -78,8 +82,9 @@ func (p *prober) member(now time.Time, e *entry) {
 func (p *prober) control(now time.Time, e *entry) {
 	var latest *entry
 	for i := range p.node.table.buckets {
-		for _, m := range p.node.table.buckets[i].members {
-			if m != e && !m.probing && (latest == nil || m.seen > latest.seen) {
+		members := p.node.table.buckets[i].members
+		for j := range members {
+			if m := &members[j]; m != e && !m.probing && (latest == nil || m.seen > latest.seen) {
 				latest = m
 			}
 		}
@@ -90,14 +95,16 @@ func (p *prober) control(now time.Time, e *entry) {
 }
 
 // contest has the least recently seen member of c's bucket probed if it has
-// been silent for a while: c wants its place, and gets it if the member is gone.
+// been silent for a while, and nobody else's place has just been asked for: c
+// wants it, and gets it if the member is gone.
 func (p *prober) contest(now time.Time, c *Contact) {
 	b := p.node.table.bucket(&c.Key)
 	if b == nil || len(b.members) == 0 || p.node.cfg.Timing.Suspect < 0 || now.Before(p.pause) {
 		return
 	}
-	oldest := b.members[0]
-	if oldest.seen.add(p.node.cfg.Timing.Suspect) <= instantOf(now) {
+	oldest, at := &b.members[0], instantOf(now)
+	if oldest.seen.add(p.node.cfg.Timing.Suspect) <= at && p.contested.add(contestPause) <= at && !oldest.probing {
+		p.contested = at
 		p.member(now, oldest)
 	}
 }
@@ -105,15 +112,16 @@ func (p *prober) contest(now time.Time, c *Contact) {
 // step starts the probes there is room for: members, then waiting candidates.
 func (p *prober) step(now time.Time) {
 	p.overdue(now)
-	for len(p.waiting) > 0 && p.candidates < maxProbes/2 && p.inFlight < maxProbes {
+	for len(p.waiting) > 0 && len(p.asked) < maxProbes/2 && p.inFlight < maxProbes {
 		c := p.waiting[0]
 		p.waiting = p.waiting[1:]
-		if p.node.table.find(&c.Key, c.ID) != nil {
-			delete(p.known, c.ID) // it answered something else meanwhile
-			continue
+		if len(p.waiting) == 0 {
+			p.waiting = nil
 		}
-		p.candidates++
-		p.send(now, c, &probe{prober: p})
+		if p.node.table.contact(&c.Key) == nil { // else it answered something else meanwhile
+			p.asked = append(p.asked, c)
+			p.send(now, c, &probe{prober: p})
+		}
 	}
 }
 
@@ -124,7 +132,9 @@ func (p *prober) overdue(now time.Time) {
 	}
 	limit := instantOf(now) - instant(p.node.cfg.Timing.Probe)
 	for i := range p.node.table.buckets {
-		for _, e := range p.node.table.buckets[i].members {
+		members := p.node.table.buckets[i].members
+		for j := range members {
+			e := &members[j]
 			if e.seen > limit || p.inFlight >= maxProbes {
 				break
 			}
@@ -149,9 +159,10 @@ func (p *prober) nextDeadline() (next time.Time) {
 		return next
 	}
 	for i := range p.node.table.buckets {
-		for _, e := range p.node.table.buckets[i].members {
-			if !e.probing {
-				next = earlier(next, e.seen.add(period).time())
+		members := p.node.table.buckets[i].members
+		for j := range members {
+			if !members[j].probing {
+				next = earlier(next, members[j].seen.add(period).time())
 				break
 			}
 		}
@@ -165,13 +176,13 @@ func (p *prober) nextDeadline() (next time.Time) {
 // probe is the asker of one probe.
 type probe struct {
 	prober *prober
-	entry  *entry // nil for a candidate
+	member bool // of the table, when it was sent
 }
 
 func (p *probe) answered(now time.Time, r *request, m *protocol.Message, late bool) {
 	n := p.prober.node
 	p.prober.pause = time.Time{}
-	if p.entry != nil || len(m.CloserPeers) > 0 || n.table.Len() < n.cfg.K {
+	if p.member || len(m.CloserPeers) > 0 || n.table.Len() < n.cfg.K {
 		n.alive(now, r.to)
 	}
 	if !late {
@@ -181,16 +192,18 @@ func (p *probe) answered(now time.Time, r *request, m *protocol.Message, late bo
 
 func (p *probe) failed(now time.Time, r *request, err error) {
 	n := p.prober.node
+	e := n.table.find(&r.to.Key)
+	sameLife := e != nil && e.probing
 	p.end(now, r.to)
 	switch {
-	case p.entry == nil:
+	case !p.member:
 		n.promote(now, r.to)
-	case n.table.find(&r.to.Key, r.to.ID) != p.entry || p.entry.seen > instantOf(r.sent):
+	case !sameLife || e.seen > instantOf(r.sent):
 		// It has left meanwhile, or has answered something else.
 	case !blames(err):
 		p.prober.pause = now.Add(outagePause)
 	default:
-		p.prober.failed(now, p.entry, r)
+		p.prober.failed(now, e, r)
 	}
 }
 
@@ -217,11 +230,12 @@ func (*probe) slow(time.Time, *Contact) {}
 
 // end frees the probe's place.
 func (p *probe) end(now time.Time, c *Contact) {
-	if p.entry != nil {
-		p.entry.probing = false
-	} else {
-		p.prober.candidates--
-		delete(p.prober.known, c.ID)
+	if !p.member {
+		if i := among(p.prober.asked, c); i >= 0 {
+			p.prober.asked = slices.Delete(p.prober.asked, i, i+1)
+		}
+	} else if e := p.prober.node.table.find(&c.Key); e != nil {
+		e.probing = false
 	}
 	p.prober.inFlight--
 }

@@ -28,6 +28,7 @@ type query struct {
 	report   Report
 	started  time.Time
 	done     func(now time.Time, r Result)
+	passing  bool // its end is not worth remembering
 	widened  bool
 	finished bool
 }
@@ -50,7 +51,9 @@ type goal interface {
 func (q *query) start(now time.Time) {
 	n := q.node
 	seeds := n.table.View().AppendClosest(make([]*Contact, 0, 2*n.cfg.K), &q.target, n.cfg.K)
-	seeds = append(seeds, n.cache.get(now, &q.target)...)
+	if !q.passing {
+		seeds = append(seeds, n.cache.get(now, &q.target)...)
+	}
 	q.lookup = newLookup(q.target, n.cfg.K, n.cfg.Alpha, n.cfg.Beta, seeds)
 	if len(seeds) == 0 {
 		q.finish(now, ErrNoPeers)
@@ -109,8 +112,10 @@ func (q *query) endWalk(now time.Time, complete bool) {
 		q.finish(now, ErrNoAnswer)
 		return
 	}
-	if complete {
+	if complete && !q.passing {
 		n.cache.put(now, &q.target, q.lookup.appendAnswered(make([]*Contact, 0, n.cfg.K), n.cfg.K))
+	}
+	if complete {
 		n.refresher.covered(now, &q.target)
 	}
 	m := q.goal.walked(q)
@@ -180,16 +185,17 @@ func (q *query) heard(m *protocol.Message) []*Contact {
 	peers := m.CloserPeers[:min(len(m.CloserPeers), most)]
 	closer := make([]*Contact, 0, len(peers))
 	for i := range peers {
-		key := keyspace.KeyOf(peers[i].ID)
-		if key == q.node.self.Key || q.lookup.Knows(&key, peers[i].Addrs) {
+		p := &peers[i]
+		c, key := q.node.shared(p)
+		at, known := q.lookup.find(&key)
+		if key == q.node.self.Key || known && !q.lookup.candidates[at].profits(p.Addrs) {
 			continue
 		}
-		var c *Contact
-		if _, known := q.lookup.find(&key); !known {
+		if c == nil && !known {
 			c = q.node.table.contact(&key)
 		}
 		if c == nil {
-			c = q.node.contactIn(&peers[i])
+			c = q.node.contactIn(p)
 		}
 		if c != nil && (key == q.target || q.node.cfg.Follow == nil || q.node.cfg.Follow(c)) {
 			closer = append(closer, c)

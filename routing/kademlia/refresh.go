@@ -1,11 +1,14 @@
 package kademlia
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
+	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/keyspace"
 )
 
@@ -15,8 +18,8 @@ import (
 const maxRefreshPrefix = 15
 
 // refresher keeps the table's ranges known: a lookup of our own key, then one
-// of a random key in every bucket that no lookup has gone through for a period,
-// one after another.
+// of a random key in every bucket with room that no lookup has gone through for a
+// period, one after another, each until its bucket is full.
 //
 // Peers that join at the same moment may miss each other, and in a small network
 // nobody else makes them meet: while the table is smaller than k, the first
@@ -28,8 +31,9 @@ type refresher struct {
 	next    time.Time // when the next round is due; zero before the first
 	rounds  int       // that came by schedule since the first peer did
 	running bool
-	forced  bool // this round refreshes every bucket
-	bucket  int  // the bucket to look at next
+	forced  bool // this round goes through every bucket
+	planned bool // keys holds what this round is to look up
+	keys    [][]byte
 	waiters []func(now time.Time)
 }
 
@@ -40,42 +44,73 @@ func (r *refresher) start(now time.Time, forced bool, done func(now time.Time)) 
 	}
 	if r.running {
 		if forced && !r.forced {
-			r.forced, r.bucket = true, 0
+			r.forced, r.planned = true, false
 		}
 		return
 	}
-	r.forced = forced
-	r.running, r.bucket = true, 0
-	r.node.FindNode(now, r.node.self.Peer.ID, r.step)
+	r.running, r.forced, r.planned = true, forced, false
+	r.node.lookAbout(now, r.node.self.Peer.ID, &lookAbout{bucket: keyspace.Bits}, r.step)
 }
 
-// step looks up a key in the next bucket that needs it, or ends the round.
+// step looks up the next key, or ends the round.
 func (r *refresher) step(now time.Time, res Result) {
 	if errors.Is(res.Err, ErrBusy) {
 		r.end(now)
 		return
 	}
+	if !r.planned {
+		r.planned = true
+		r.keys = randomKeys(r.node.cfg.Rand, &r.node.table.self, r.wanted(now))
+	}
+	if len(r.keys) == 0 {
+		r.end(now)
+		return
+	}
+	key := r.keys[0]
+	r.keys = r.keys[1:]
+	target := keyspace.KeyOf(key)
+	r.node.lookAbout(now, key, &lookAbout{bucket: r.node.table.prefix(&target)}, r.step)
+}
+
+// wanted returns the buckets to go through, a bit each: those that are not full
+// and that no lookup has gone through for a period. Buckets deeper than the k-th
+// nearest peer hold nobody whom the lookup of our own key has not named.
+func (r *refresher) wanted(now time.Time) (set uint32) {
 	t := r.node.table
-	for ; r.bucket < len(t.buckets) && r.bucket <= maxRefreshPrefix; r.bucket++ {
-		due := instantOf(now) - instant(r.node.cfg.Timing.Refresh)
-		if r.forced || t.buckets[r.bucket].refreshed <= due {
-			key := randomKeyIn(r.node.cfg.Rand, &t.self, r.bucket)
-			r.bucket++
-			r.node.FindNode(now, key, r.step)
-			return
+	due := instantOf(now) - instant(r.node.cfg.Timing.Refresh)
+	deepest := min(t.depth(), maxRefreshPrefix, len(t.buckets)-1)
+	for p := 0; p <= deepest; p++ {
+		b := &t.buckets[p]
+		if r.forced || len(b.members) < t.k && b.refreshed <= due {
+			set |= 1 << p
 		}
 	}
-	r.end(now)
+	return set
 }
 
 func (r *refresher) end(now time.Time) {
-	r.running, r.forced = false, false
+	r.running, r.forced, r.keys = false, false, nil
 	r.schedule(now)
 	waiters := r.waiters
 	r.waiters = nil
 	for _, done := range waiters {
 		done(now)
 	}
+}
+
+// lookAbout is the goal of a refresh: it is reached when its bucket is full.
+type lookAbout struct {
+	findNode
+	bucket int
+}
+
+func (g *lookAbout) response(now time.Time, q *query, _ *Contact, _ *protocol.Message) bool {
+	t := q.node.table
+	if g.bucket >= len(t.buckets) || len(t.buckets[g.bucket].members) < t.k {
+		return false
+	}
+	t.buckets[g.bucket].refreshed = instantOf(now)
+	return true
 }
 
 // early are the pauses before the first rounds by schedule of a small table.
@@ -115,17 +150,23 @@ func (r *refresher) nextDeadline() time.Time {
 	return r.next
 }
 
-// randomKeyIn returns a random preimage whose key shares exactly prefix leading
-// bits with self. It tries about 2^(prefix+1) of them, which nobody can foretell.
-func randomKeyIn(rng *rand.Rand, self *keyspace.Key, prefix int) []byte {
+// randomKeys returns, for every bit p of wanted, a random preimage whose key shares
+// exactly p leading bits with self, in the order of p. It tries about 2^(p+1) of
+// them for the greatest p, and nobody can foretell which.
+func randomKeys(rng *rand.Rand, self *keyspace.Key, wanted uint32) [][]byte {
+	var found [maxRefreshPrefix + 1][]byte
 	preimage := make([]byte, 32)
 	for i := 0; i < len(preimage); i += 8 {
 		binary.BigEndian.PutUint64(preimage[i:], rng.Uint64())
 	}
-	for n := rng.Uint64(); ; n++ {
+	left := wanted & (1<<len(found) - 1)
+	for n := rng.Uint64(); left != 0; n++ {
 		binary.BigEndian.PutUint64(preimage, n)
-		if key := keyspace.KeyOf(preimage); keyspace.CommonPrefixLen(self, &key) == prefix {
-			return preimage
+		key := keyspace.KeyOf(preimage)
+		if p := keyspace.CommonPrefixLen(self, &key); p < len(found) && left>>p&1 != 0 {
+			found[p] = bytes.Clone(preimage)
+			left &^= 1 << p
 		}
 	}
+	return slices.DeleteFunc(found[:], func(key []byte) bool { return key == nil })
 }

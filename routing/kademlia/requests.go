@@ -60,7 +60,7 @@ type requests struct {
 	timing    *Timing
 	last      RequestID
 	answered  time.Time // when anybody has last answered
-	pending   map[RequestID]*request
+	pending   inflight
 	deadlines timers
 }
 
@@ -68,7 +68,7 @@ type requests struct {
 func (rs *requests) send(now time.Time, to *Contact, m *protocol.Message, a asker) {
 	rs.last++
 	r := &request{id: rs.last, to: to, asker: a, sent: now, deadline: now.Add(rs.timing.Slot)}
-	rs.pending[r.id] = r
+	rs.pending.put(r)
 	heap.Push(&rs.deadlines, r)
 	rs.network.Send(r.id, to, m)
 }
@@ -76,12 +76,8 @@ func (rs *requests) send(now time.Time, to *Contact, m *protocol.Message, a aske
 // take strikes a request off the book when its outcome is there; nil if no such
 // request is on its way.
 func (rs *requests) take(id RequestID) *request {
-	r := rs.pending[id]
-	if r == nil {
-		return nil
-	}
-	delete(rs.pending, id)
-	if r.slot >= 0 {
+	r := rs.pending.take(id)
+	if r != nil && r.slot >= 0 {
 		heap.Remove(&rs.deadlines, r.slot)
 	}
 	return r

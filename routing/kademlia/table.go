@@ -27,7 +27,7 @@ type Table struct {
 // newTable returns an empty table around self with k members a bucket.
 func newTable(self keyspace.Key, k int) *Table {
 	t := &Table{self: self, k: k}
-	t.view.Store(newView(nil))
+	t.view.Store(&View{self: &t.self})
 	return t
 }
 
@@ -52,23 +52,40 @@ func (t *Table) bucket(key *keyspace.Key) *bucket {
 	return &t.buckets[p]
 }
 
-// find returns the entry of the peer with this key, or nil.
-func (t *Table) find(key *keyspace.Key, id peer.ID) *entry {
-	p := t.prefix(key)
-	if p >= len(t.buckets) {
+// find returns the entry of the member with this key, or nil. It is valid until
+// the table changes.
+func (t *Table) find(key *keyspace.Key) *entry {
+	p, i := t.locate(key)
+	if i < 0 {
 		return nil
 	}
-	e, _ := t.buckets[p].member(id)
-	return e
+	return &t.buckets[p].members[i]
+}
+
+// locate returns the bucket of key and the position of the member with it, -1 if
+// there is none.
+func (t *Table) locate(key *keyspace.Key) (p, i int) {
+	c := t.contact(key)
+	p = t.prefix(key)
+	if c == nil {
+		return p, -1
+	}
+	return p, t.buckets[p].position(c)
 }
 
 // contact returns the member with this key, or nil.
-func (t *Table) contact(key *keyspace.Key) *Contact {
-	v := t.View()
-	if i, found := v.find(key); found {
-		return v.contacts[i]
+func (t *Table) contact(key *keyspace.Key) *Contact { return t.View().contact(key) }
+
+// depth returns the number of leading bits that the k-th nearest member shares
+// with us, Bits if there are fewer than k.
+func (t *Table) depth() int {
+	n := 0
+	for p := len(t.buckets) - 1; p >= 0; p-- {
+		if n += len(t.buckets[p].members); n >= t.k {
+			return p
+		}
 	}
-	return nil
+	return keyspace.Bits
 }
 
 // hasRoom reports whether a verified contact would be taken in.
@@ -77,14 +94,11 @@ func (t *Table) hasRoom(key *keyspace.Key) bool {
 	return p != keyspace.Bits && (p >= len(t.buckets) || len(t.buckets[p].members) < t.k)
 }
 
-// seen notes that the member is alive and reports whether the peer is one.
-func (t *Table) seen(now time.Time, key *keyspace.Key, id peer.ID) bool {
-	p := t.prefix(key)
-	if p >= len(t.buckets) {
-		return false
-	}
-	e, i := t.buckets[p].member(id)
-	if e == nil {
+// seen notes that the member with this key is alive and reports whether there is
+// one.
+func (t *Table) seen(now time.Time, key *keyspace.Key) bool {
+	p, i := t.locate(key)
+	if i < 0 {
 		return false
 	}
 	t.buckets[p].touch(instantOf(now), i)
@@ -95,10 +109,10 @@ func (t *Table) seen(now time.Time, key *keyspace.Key, id peer.ID) bool {
 // Only what the peer itself says of its addresses belongs here: hearsay must
 // not overwrite it.
 func (t *Table) update(c *Contact) {
-	e := t.find(&c.Key, c.ID)
+	e := t.find(&c.Key)
 	if e != nil && c.HasAddrs() && !c.sameAddrs(e.contact) {
 		e.contact = c
-		t.publish()
+		t.view.Store(t.View().updated(t.prefix(&c.Key), c))
 	}
 }
 
@@ -106,7 +120,7 @@ func (t *Table) update(c *Contact) {
 // as a replacement. It reports whether c became a member just now.
 func (t *Table) insert(now time.Time, c *Contact) bool {
 	b := t.bucket(&c.Key)
-	if b == nil || t.seen(now, &c.Key, c.ID) {
+	if b == nil || t.seen(now, &c.Key) {
 		return false
 	}
 	if len(b.members) >= t.k {
@@ -114,41 +128,28 @@ func (t *Table) insert(now time.Time, c *Contact) bool {
 		return false
 	}
 	b.dropReplacement(c.ID)
-	b.members = append(b.members, &entry{contact: c, added: instantOf(now), seen: instantOf(now)})
+	b.members = push(b.members, newEntry(now, c), t.k)
 	t.size++
-	t.view.Store(t.View().with(c))
+	t.view.Store(t.View().with(t.prefix(&c.Key), c))
 	return true
 }
 
 // remove takes the peer out of the table altogether and reports whether it was
 // a member.
 func (t *Table) remove(key *keyspace.Key, id peer.ID) bool {
-	p := t.prefix(key)
+	p, i := t.locate(key)
 	if p >= len(t.buckets) {
 		return false
 	}
 	b := &t.buckets[p]
 	b.dropReplacement(id)
-	_, i := b.member(id)
 	if i < 0 {
 		return false
 	}
 	b.members = slices.Delete(b.members, i, i+1)
 	t.size--
-	t.publish()
+	t.view.Store(t.View().without(p, key))
 	return true
-}
-
-// publish makes the members of this moment the view of all readers, after a
-// change that with does not cover.
-func (t *Table) publish() {
-	all := make([]*Contact, 0, t.size)
-	for i := range t.buckets {
-		for _, e := range t.buckets[i].members {
-			all = append(all, e.contact)
-		}
-	}
-	t.view.Store(newView(all))
 }
 
 // BucketInfo describes one bucket for people.
@@ -184,8 +185,9 @@ func (t *Table) info() []BucketInfo {
 		if b.refreshed != 0 {
 			info.Refreshed = b.refreshed.time()
 		}
-		for _, e := range b.members {
-			info.Peers = append(info.Peers, EntryInfo{e.contact, e.seen.time(), e.added.time(), e.probing})
+		for i := range b.members {
+			e := &b.members[i]
+			info.Peers = append(info.Peers, EntryInfo{e.contact, e.seen.time(), time.Unix(int64(e.added), 0).UTC(), e.probing})
 		}
 		all = append(all, info)
 	}

@@ -36,7 +36,7 @@ func TestTableInvariants(t *testing.T) {
 				}
 				delete(seen, n)
 			case 2:
-				if table.seen(now, &c.Key, c.ID) != member {
+				if table.seen(now, &c.Key) != member {
 					t.Fatalf("seen of p%d: member is %v", n, member)
 				}
 				if member {
@@ -54,7 +54,7 @@ func checkTable(t *rapid.T, table *Table, seen map[uint64]time.Time) {
 	}
 	for n, at := range seen {
 		c := testContact(n)
-		e := table.find(&c.Key, c.ID)
+		e := table.find(&c.Key)
 		if e == nil || !e.seen.time().Equal(at) || !table.View().Contains(c.ID) {
 			t.Fatalf("p%d is missing or out of date", n)
 		}
@@ -73,7 +73,7 @@ func checkTable(t *rapid.T, table *Table, seen map[uint64]time.Time) {
 			}
 		}
 		for _, c := range b.replacements {
-			if e, _ := b.member(c.ID); e != nil {
+			if table.find(&c.Key) != nil {
 				t.Fatalf("a member of bucket %d waits for a place too", p)
 			}
 		}

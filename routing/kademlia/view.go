@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -9,82 +10,165 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// View is the table's members at one moment, immutable, in the order of their
-// keys. A sorted sequence of keys is a binary trie laid flat: two members
-// differ first at the highest bit in which the ends of their range differ. So
-// the nearest members to any target come out in order by descending into the
-// target's half first, and nothing is ever sorted.
+// View is the table's members at one moment, immutable: a shelf for each bucket,
+// and on it the bucket's members in the order of their keys. A change copies the
+// shelf concerned and leaves the others to be shared by both views.
+//
+// Nothing is ever sorted to find the nearest to a target. Which shelf comes first
+// follows from the bits in which the target differs from ourselves; and a shelf, as
+// a sorted sequence of keys, is a binary trie laid flat: two members differ first
+// at the highest bit in which the ends of their range differ, so they come out in
+// order by descending into the target's half first.
 type View struct {
-	prefixes []uint64 // the first 64 bits of each key: the walk touches only these
-	contacts []*Contact
+	self    *keyspace.Key
+	shelves []shelf // by common prefix length with self
+	size    int
 }
 
-// newView orders contacts, which it takes over.
-func newView(contacts []*Contact) *View {
-	slices.SortFunc(contacts, func(a, b *Contact) int { return a.Key.Compare(&b.Key) })
-	v := &View{prefixes: make([]uint64, len(contacts)), contacts: contacts}
-	for i, c := range contacts {
-		v.prefixes[i] = prefixOf(&c.Key)
-	}
-	return v
-}
+// shelf holds the members of one bucket in the order of their keys.
+type shelf []place
 
-// with returns v with one more member.
-func (v *View) with(c *Contact) *View {
-	i, _ := v.find(&c.Key)
-	w := &View{prefixes: make([]uint64, len(v.prefixes)+1), contacts: make([]*Contact, len(v.contacts)+1)}
-	copy(w.prefixes, v.prefixes[:i])
-	copy(w.contacts, v.contacts[:i])
-	w.prefixes[i], w.contacts[i] = prefixOf(&c.Key), c
-	copy(w.prefixes[i+1:], v.prefixes[i:])
-	copy(w.contacts[i+1:], v.contacts[i:])
-	return w
+// place is a member with the first 64 bits of its key: the walk touches only
+// these.
+type place struct {
+	prefix  uint64
+	contact *Contact
 }
 
 func prefixOf(k *keyspace.Key) uint64 { return binary.BigEndian.Uint64(k[:8]) }
 
 // Len returns the number of members.
-func (v *View) Len() int { return len(v.contacts) }
+func (v *View) Len() int { return v.size }
 
 // Contains reports whether id is a member.
 func (v *View) Contains(id peer.ID) bool {
 	k := keyspace.KeyOfString(string(id))
-	_, found := v.find(&k)
-	return found
+	return v.contact(&k) != nil
+}
+
+// contact returns the member with this key, or nil.
+func (v *View) contact(key *keyspace.Key) *Contact {
+	p := keyspace.CommonPrefixLen(v.self, key)
+	if p >= len(v.shelves) {
+		return nil
+	}
+	if i, found := v.shelves[p].find(key); found {
+		return v.shelves[p][i].contact
+	}
+	return nil
 }
 
 // find returns the position of key, or where it belongs.
-func (v *View) find(key *keyspace.Key) (int, bool) {
-	return slices.BinarySearchFunc(v.contacts, key, func(c *Contact, k *keyspace.Key) int { return c.Key.Compare(k) })
+func (s shelf) find(key *keyspace.Key) (int, bool) {
+	prefix := prefixOf(key)
+	lo, hi := 0, len(s)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		order := cmp.Compare(s[mid].prefix, prefix)
+		if order == 0 {
+			order = s[mid].contact.Key.Compare(key)
+		}
+		switch {
+		case order == 0:
+			return mid, true
+		case order < 0:
+			lo = mid + 1
+		default:
+			hi = mid
+		}
+	}
+	return lo, false
+}
+
+// changed returns v with shelf p as given, and with more members than before.
+func (v *View) changed(p int, s shelf, more int) *View {
+	w := &View{self: v.self, shelves: make([]shelf, max(len(v.shelves), p+1)), size: v.size + more}
+	copy(w.shelves, v.shelves)
+	w.shelves[p] = s
+	return w
+}
+
+// with returns v with one more member, of bucket p.
+func (v *View) with(p int, c *Contact) *View {
+	var old shelf
+	if p < len(v.shelves) {
+		old = v.shelves[p]
+	}
+	i, _ := old.find(&c.Key)
+	s := make(shelf, len(old)+1)
+	copy(s, old[:i])
+	s[i] = place{prefixOf(&c.Key), c}
+	copy(s[i+1:], old[i:])
+	return v.changed(p, s, 1)
+}
+
+// without returns v without the member of bucket p that has this key.
+func (v *View) without(p int, key *keyspace.Key) *View {
+	i, found := v.shelves[p].find(key)
+	if !found {
+		return v
+	}
+	s := make(shelf, 0, len(v.shelves[p])-1)
+	s = append(append(s, v.shelves[p][:i]...), v.shelves[p][i+1:]...)
+	return v.changed(p, s, -1)
+}
+
+// updated returns v with c in place of the member of bucket p that has its key.
+func (v *View) updated(p int, c *Contact) *View {
+	s := slices.Clone(v.shelves[p])
+	if i, found := s.find(&c.Key); found {
+		s[i].contact = c
+	}
+	return v.changed(p, s, 0)
 }
 
 // AppendClosest appends the n members nearest to target, nearest first, to dst.
 // It allocates only if dst lacks room.
+//
+// A member of bucket i agrees with us in the first i bits and not in the next. If
+// the target does not agree with us there either, the member is nearer to it than
+// we are, and the more so the smaller i is; otherwise it is farther, and the less
+// so the greater i is.
 func (v *View) AppendClosest(dst []*Contact, target *keyspace.Key, n int) []*Contact {
-	if n <= 0 || len(v.contacts) == 0 {
-		return dst
+	end := len(dst) + n
+	prefix := prefixOf(target)
+	p := keyspace.CommonPrefixLen(v.self, target)
+	for i := p; i < len(v.shelves) && len(dst) < end; i++ {
+		if v.differs(target, i) {
+			dst = v.shelves[i].descend(dst, target, prefix, 0, len(v.shelves[i]), end)
+		}
 	}
-	return v.descend(dst, target, prefixOf(target), 0, len(v.contacts), len(dst)+n)
+	for i := len(v.shelves) - 1; i >= 0 && len(dst) < end; i-- {
+		if i < p || !v.differs(target, i) {
+			dst = v.shelves[i].descend(dst, target, prefix, 0, len(v.shelves[i]), end)
+		}
+	}
+	return dst
+}
+
+// differs reports whether target and our own key differ in bit i.
+func (v *View) differs(target *keyspace.Key, i int) bool {
+	return (v.self[i/8]^target[i/8])>>(7-i%8)&1 != 0
 }
 
 // descend appends the members [lo, hi), nearest to target first, until dst is
 // end long. prefix is the target's.
-func (v *View) descend(dst []*Contact, target *keyspace.Key, prefix uint64, lo, hi, end int) []*Contact {
+func (s shelf) descend(dst []*Contact, target *keyspace.Key, prefix uint64, lo, hi, end int) []*Contact {
 	for lo < hi && len(dst) < end {
 		if hi-lo == 1 {
-			return append(dst, v.contacts[lo])
+			return append(dst, s[lo].contact)
 		}
-		differ := v.prefixes[lo] ^ v.prefixes[hi-1]
+		differ := s[lo].prefix ^ s[hi-1].prefix
 		if differ == 0 {
-			return v.appendSorted(dst, target, lo, hi, end)
+			return s.appendSorted(dst, target, lo, hi, end)
 		}
 		bit := uint64(1) << (63 - bits.LeadingZeros64(differ))
-		mid := v.split(lo, hi, bit)
+		mid := s.split(lo, hi, bit)
 		if prefix&bit == 0 {
-			dst = v.descend(dst, target, prefix, lo, mid, end)
+			dst = s.descend(dst, target, prefix, lo, mid, end)
 			lo = mid
 		} else {
-			dst = v.descend(dst, target, prefix, mid, hi, end)
+			dst = s.descend(dst, target, prefix, mid, hi, end)
 			hi = mid
 		}
 	}
@@ -93,10 +177,10 @@ func (v *View) descend(dst []*Contact, target *keyspace.Key, prefix uint64, lo, 
 
 // split returns where the members with bit set begin in [lo, hi), which agree
 // on all higher bits.
-func (v *View) split(lo, hi int, bit uint64) int {
+func (s shelf) split(lo, hi int, bit uint64) int {
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		if v.prefixes[mid]&bit == 0 {
+		if s[mid].prefix&bit == 0 {
 			lo = mid + 1
 		} else {
 			hi = mid
@@ -107,17 +191,13 @@ func (v *View) split(lo, hi int, bit uint64) int {
 
 // appendSorted appends the members [lo, hi), whose first 64 bits are all equal:
 // one member nearly always, a few only if their keys were mined.
-func (v *View) appendSorted(dst []*Contact, target *keyspace.Key, lo, hi, end int) []*Contact {
+func (s shelf) appendSorted(dst []*Contact, target *keyspace.Key, lo, hi, end int) []*Contact {
 	start := len(dst)
-	dst = append(dst, v.contacts[lo:hi]...)
-	if hi-lo > 1 {
-		slices.SortFunc(dst[start:], func(a, b *Contact) int {
-			return keyspace.CompareDistance(target, &a.Key, &b.Key)
-		})
+	for _, p := range s[lo:hi] {
+		dst = append(dst, p.contact)
 	}
+	slices.SortFunc(dst[start:], func(a, b *Contact) int {
+		return keyspace.CompareDistance(target, &a.Key, &b.Key)
+	})
 	return dst[:min(len(dst), end)]
 }
-
-// instant is a time in nanoseconds since 1970: a third of a time.Time, for what
-// every table entry of a hundred thousand simulated nodes holds.
-type instant int64

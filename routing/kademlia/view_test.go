@@ -46,11 +46,19 @@ func TestViewNamesTheClosestInOrder(t *testing.T) {
 		}
 		binary.BigEndian.PutUint32(target[28:], rapid.Uint32().Draw(t, "target"))
 		n := rapid.IntRange(0, 30).Draw(t, "wanted")
+		self := keyspace.KeyOf([]byte("self"))
+		if rapid.Bool().Draw(t, "among them") {
+			self = keyspace.Key{31: 7}
+		}
+		v := &View{self: &self}
 		var all []*Contact
 		for _, k := range keys {
-			all = append(all, contactAt(k))
+			if k != self {
+				all = append(all, contactAt(k))
+				v = v.with(keyspace.CommonPrefixLen(&self, &k), all[len(all)-1])
+			}
 		}
-		got := newView(slices.Clone(all)).AppendClosest(nil, &target, n)
+		got := v.AppendClosest(nil, &target, n)
 		slices.SortFunc(all, func(a, b *Contact) int { return keyspace.CompareDistance(&target, &a.Key, &b.Key) })
 		if want := all[:min(n, len(all))]; !slices.Equal(got, want) {
 			t.Fatalf("%d wanted of %d: got %d, in another order or others", n, len(all), len(got))
@@ -113,7 +121,7 @@ func BenchmarkFindNodeHandler(b *testing.B) {
 
 func BenchmarkInsertAndRemove(b *testing.B) {
 	t := tableOf(1000, 20)
-	c := t.View().contacts[0]
+	c := t.View().shelves[0][0].contact
 	b.ReportAllocs()
 	for b.Loop() {
 		t.remove(&c.Key, c.ID)

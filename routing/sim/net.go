@@ -270,14 +270,18 @@ func (r *run) Contact(id peer.ID) *kademlia.Contact {
 // is said to be.
 func (r *run) Connected(peer.ID) bool { return false }
 
-// admit lets every peer into the table, and makes the node's own copy of its
-// contact share the memory of everybody else's: what a hundred thousand tables
-// hold must not be there a hundred thousand times.
-func (r *run) admit(c *kademlia.Contact) bool {
-	if i := r.index(c.ID); i >= 0 && c != r.members[i].contact {
-		*c = *r.members[i].contact
+// known returns the contact that all nodes share for p: what a hundred thousand
+// tables hold must not be there a hundred thousand times.
+func (r *run) known(p *protocol.Peer) *kademlia.Contact {
+	i := number(r, p.ID)
+	if i < 0 {
+		return nil
 	}
-	return true
+	c := r.members[i].contact
+	if len(p.Addrs) != len(c.Peer.Addrs) || len(p.Addrs) > 0 && &p.Addrs[0] != &c.Peer.Addrs[0] {
+		return nil // somebody says otherwise than the peer itself
+	}
+	return c
 }
 
 // idOf returns the well-formed peer id of member i: its number, so that it is
@@ -290,12 +294,15 @@ func idOf(seed uint64, i int32) peer.ID {
 }
 
 // index returns the number of the member with this id, or -1.
-func (r *run) index(id peer.ID) int32 {
+func (r *run) index(id peer.ID) int32 { return number(r, id) }
+
+// number is index for an id in any form.
+func number[T ~string | ~[]byte](r *run, id T) int32 {
 	if len(id) != 34 || id[0] != 0x12 || id[1] != 0x20 {
 		return -1
 	}
 	n := uint32(id[2])<<24 | uint32(id[3])<<16 | uint32(id[4])<<8 | uint32(id[5])
-	if int(n) >= len(r.members) || r.members[n].contact == nil || r.members[n].contact.ID != id {
+	if uint64(n) >= uint64(len(r.members)) || r.members[n].contact == nil || string(r.members[n].contact.ID) != string(id) {
 		return -1
 	}
 	return int32(n)

@@ -95,7 +95,7 @@ func (r *run) nature(i int32) Fault {
 func (r *run) comeUp(i int32) {
 	m := &r.members[i]
 	cfg := r.cfg.Node
-	cfg.Self, cfg.Network, cfg.Trace, cfg.Admit = m.contact.ID, r, r.trace, r.admitOne
+	cfg.Self, cfg.Network, cfg.Trace, cfg.Known = m.contact.ID, r, r.trace, r.knownOne
 	cfg.Rand = rand.New(rand.NewPCG(mix(r.cfg.Seed), mix(uint64(i)<<32|uint64(m.life))))
 	node, err := kademlia.NewNode(cfg)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/routing/kademlia"
 )
 
@@ -41,7 +42,7 @@ type people struct {
 	cutNow  bool
 	// What every node is configured with, made once.
 	trace    *kademlia.Trace
-	admitOne func(*kademlia.Contact) bool
+	knownOne func(*protocol.Peer) *kademlia.Contact
 }
 
 // scheme is what is still to be done.
@@ -101,7 +102,7 @@ func newRun(cfg Config) *run {
 	r := &run{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x6b646874)), digest: 14695981039346656037}
 	r.inquiries.open = make(map[kademlia.RequestID]inquiry)
 	r.handlers = kademlia.Handlers{K: cfg.Node.K, Book: r, View: func() *kademlia.View { return r.members[r.acting].node.View() }}
-	r.admitOne = r.admit
+	r.knownOne = r.known
 	r.checks = newChecks(r)
 	r.trace = r.checks.trace()
 	r.members = make([]member, 0, cfg.Nodes+cfg.Nodes/8)
