@@ -101,6 +101,9 @@ type Serving struct {
 	// Limit shapes the gate before the handlers; the zero Limit.PerPeer means
 	// PrivateRate, a PerSecond below zero no limit.
 	Limit rpc.LimiterConfig
+	// Load bounds how many requests are handled at a time and orders those that
+	// wait; a nil Load.Entitled means that half is reserved for the table's peers.
+	Load rpc.LoadConfig
 	// OnRequest is called with every request before it is handled, on the
 	// goroutine of its stream. It must be quick and must not keep or change req.
 	OnRequest RequestHook

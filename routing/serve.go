@@ -14,9 +14,10 @@ import (
 var wire = protocol.Protobuf
 
 // server answers others' requests, in one format per protocol id, behind one
-// gate.
+// gate and one budget of workers.
 type server struct {
 	limiter  *rpc.Limiter
+	load     *rpc.Load
 	main     *rpc.Server
 	json     *rpc.Server // nil if there is no JSON twin
 	handlers map[coreprotocol.ID]host.FrameHandler
@@ -32,7 +33,17 @@ func newServer(d *DHT) server {
 	if d.providers != nil {
 		answers.Providers = d.providers
 	}
-	s := server{limiter: rpc.NewLimiter(d.cfg.Serving.Limit), handlers: make(map[coreprotocol.ID]host.FrameHandler)}
+	load := d.cfg.Serving.Load
+	if load.Entitled == nil {
+		load.Entitled = func(id peer.ID) bool { return d.loop.node.View().Contains(id) }
+	}
+	if load.Timer == nil {
+		load.Timer = func(after time.Duration, f func()) func() bool { return time.AfterFunc(after, f).Stop }
+	}
+	s := server{
+		limiter: rpc.NewLimiter(d.cfg.Serving.Limit), load: rpc.NewLoad(load),
+		handlers: make(map[coreprotocol.ID]host.FrameHandler),
+	}
 	s.main = s.add(d, d.cfg.Protocol, wire, answers)
 	if d.cfg.JSONProtocol != "" {
 		s.json = s.add(d, d.cfg.JSONProtocol, protocol.JSON, answers)
@@ -43,6 +54,7 @@ func newServer(d *DHT) server {
 // add makes a protocol id serve answers in codec's format.
 func (s *server) add(d *DHT, id coreprotocol.ID, codec protocol.Codec, answers *kademlia.Handlers) *rpc.Server {
 	r := rpc.NewServer(codec, s.limiter)
+	r.Behind(s.load)
 	r.Handle(protocol.Ping, answers.Ping)
 	r.Handle(protocol.FindNode, answers.FindNode)
 	if answers.Values != nil {

@@ -28,9 +28,11 @@ type Stats struct {
 	// Stored is what our stores hold.
 	Stored Stored
 	// Server and JSON count requests served, by format; Limiter what the gate
-	// before both has done; Client what we asked of others.
+	// before both has done, Load what the queue behind it; Client what we asked of
+	// others.
 	Server, JSON rpc.ServerStats
 	Limiter      rpc.LimiterStats
+	Load         rpc.LoadStats
 	Client       rpc.ClientStats
 }
 
@@ -57,7 +59,7 @@ func (d *DHT) Stats() Stats {
 	s := Stats{
 		Table: d.loop.node.View().Len(), Operations: len(d.turns.slots), Started: d.turns.started.Load(),
 		CacheHits: c.hits, CacheMisses: c.misses,
-		Server: d.server.main.Stats(), Limiter: d.server.limiter.Stats(), Client: d.network.client.Stats(),
+		Server: d.server.main.Stats(), Limiter: d.server.limiter.Stats(), Load: d.server.load.Stats(), Client: d.network.client.Stats(),
 	}
 	s.Mode, s.Reason = d.role.now()
 	s.Connected, s.Speaking, _ = d.book.count()

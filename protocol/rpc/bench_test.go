@@ -22,6 +22,7 @@ func benchRequests() map[string][]byte {
 
 func TestServeAllocations(t *testing.T) {
 	s := testServer(NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1e9}, Subnets: true}))
+	s.Behind(NewLoad(LoadConfig{}))
 	for name, frame := range benchRequests() {
 		out := make([]byte, 0, 4096)
 		now := t0
@@ -67,6 +68,7 @@ func BenchmarkServe(b *testing.B) {
 	for name, frame := range benchRequests() {
 		b.Run(name, func(b *testing.B) {
 			s := testServer(NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1e12}}))
+			s.Behind(NewLoad(LoadConfig{}))
 			out := make([]byte, 0, 4096)
 			b.ReportAllocs()
 			for b.Loop() {

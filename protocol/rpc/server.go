@@ -57,6 +57,7 @@ type Server struct {
 	codec    protocol.Codec
 	gate     Gate    // nil: everybody is admitted
 	charge   charger // gate, if it is one
+	load     *Load   // nil: no bound on what is handled at a time
 	hook     func(from protocol.Remote, req *protocol.Message)
 	handlers [protocol.NumTypes]Handler
 	counts   serverCounts
@@ -83,12 +84,17 @@ func (s *Server) Handle(t protocol.Type, h Handler) {
 // may look at req but not keep it. It must not be called once Serve may be.
 func (s *Server) Hook(fn func(from protocol.Remote, req *protocol.Message)) { s.hook = fn }
 
+// Behind makes requests that have been admitted wait for a worker of l, which
+// several servers may share. It must not be called once Serve may be.
+func (s *Server) Behind(l *Load) { s.load = l }
+
 // Serve answers the request in frame, a message without length prefix, that came
 // from the authenticated peer from. The answer is appended to out[:0] and is nil
 // if there is nothing to send (AddProvider has no answer, wire.md §5). pause is
 // how long the stream's next read is to be put off. err means: reset the stream,
 // with the code of its method ResetCode() uint32, if it has one. Serve keeps
-// neither frame nor out.
+// neither frame nor out. Behind a Load it waits for a worker, as long as that
+// says; the request then counts as one of the time it came at.
 func (s *Server) Serve(now time.Time, from protocol.Remote, frame, out []byte) (answer []byte, pause time.Duration, err error) {
 	t, typeErr := s.codec.Type(frame)
 	if typeErr != nil {
@@ -110,8 +116,12 @@ func (s *Server) Serve(now time.Time, from protocol.Remote, frame, out []byte) (
 		c.unhandled.Add(1)
 		return nil, pause, ErrUnhandled
 	}
-	x := exchanges.Get().(*exchange)
-	answer, err = s.serve(x, call{now, from, t, frame}, out)
+	in := call{now, from, t, frame}
+	if s.load == nil {
+		answer, err = s.serve(in, out)
+	} else {
+		answer, err = s.inTurn(in, out)
+	}
 	if answer == nil {
 		return nil, pause, err
 	}
@@ -130,9 +140,20 @@ type call struct {
 	frame []byte
 }
 
+// inTurn is serve when a worker is free, or ErrBusy.
+func (s *Server) inTurn(in call, out []byte) ([]byte, error) {
+	if err := s.load.enter(in.from, defaultCosts[in.t]+float64(len(in.frame))/unitBytesIn); err != nil {
+		s.counts.of(in.t).shed.Add(1)
+		return nil, err
+	}
+	defer s.load.leave()
+	return s.serve(in, out)
+}
+
 // serve runs everything after admission. A panic anywhere in it ends here, and
 // the messages it may have left half-written are not used again.
-func (s *Server) serve(x *exchange, in call, out []byte) (answer []byte, err error) {
+func (s *Server) serve(in call, out []byte) (answer []byte, err error) {
+	x := exchanges.Get().(*exchange)
 	c := s.counts.of(in.t)
 	defer func() {
 		if v := recover(); v != nil {

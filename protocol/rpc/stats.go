@@ -14,10 +14,11 @@ type ServerStats struct {
 }
 
 // TypeStats counts requests by outcome: each is in exactly one of the first
-// seven. Bytes are those of whole frames without their length prefixes.
+// eight. Bytes are those of whole frames without their length prefixes.
 type TypeStats struct {
 	Served    uint64 // answered, or taken if the type has no answer
 	Limited   uint64 // the gate refused it
+	Shed      uint64 // no worker was free for it in time
 	Malformed uint64 // it could not be decoded
 	Unhandled uint64 // no handler for its type
 	Refused   uint64 // its handler returned an error
@@ -53,14 +54,14 @@ func (c *serverCounts) of(t protocol.Type) *typeCounts {
 
 // typeCounts is TypeStats while it is being counted.
 type typeCounts struct {
-	served, limited, malformed, unhandled, refused, failed, panicked atomic.Uint64
-	bytesIn, bytesOut                                                atomic.Uint64
+	served, limited, shed, malformed, unhandled, refused, failed, panicked atomic.Uint64
+	bytesIn, bytesOut                                                      atomic.Uint64
 }
 
 // snapshot returns the counters' present values.
 func (c *typeCounts) snapshot() TypeStats {
 	return TypeStats{
-		Served: c.served.Load(), Limited: c.limited.Load(), Malformed: c.malformed.Load(),
+		Served: c.served.Load(), Limited: c.limited.Load(), Shed: c.shed.Load(), Malformed: c.malformed.Load(),
 		Unhandled: c.unhandled.Load(), Refused: c.refused.Load(), Failed: c.failed.Load(),
 		Panicked: c.panicked.Load(), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 	}

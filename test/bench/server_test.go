@@ -86,6 +86,7 @@ func newServer(tb testing.TB, self peer.ID) *rpc.Server {
 		Providers: store.NewProviders(store.ProvidersConfig{}),
 	}
 	s := rpc.NewServer(protocol.Protobuf, nil)
+	s.Behind(rpc.NewLoad(rpc.LoadConfig{}))
 	s.Handle(protocol.Ping, h.Ping)
 	s.Handle(protocol.FindNode, h.FindNode)
 	s.Handle(protocol.GetValue, h.GetValue)
