@@ -243,3 +243,23 @@ func TestLineForgivesWhatItDropped(t *testing.T) {
 		t.Errorf("served %v, want half each", served)
 	}
 }
+
+// TestLineRemembersWhoWasServed: a peer that sends its next request only when the
+// last one was served has no more of it than one that sends many at once.
+func TestLineRemembersWhoWasServed(t *testing.T) {
+	l := newLine(64)
+	units := map[peer.ID]float64{}
+	l.push(newTurn("quick", strange, 8))
+	for range 1000 {
+		for range 8 {
+			l.push(newTurn("many", strange, 1))
+		}
+		s := l.pop()
+		if units[s.peer] += s.cost; s.peer == "quick" {
+			l.push(newTurn("quick", strange, 8))
+		}
+	}
+	if gap := units["quick"] - units["many"]; math.Abs(gap) > 16 {
+		t.Errorf("units served: %v", units)
+	}
+}

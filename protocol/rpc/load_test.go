@@ -281,3 +281,30 @@ func BenchmarkLoadFull(b *testing.B) {
 		l.push(t)
 	}
 }
+
+// TestLoadKeepsTheOrder: in the moment between a permit's return and its passing
+// on, a newcomer does not take it from those who wait.
+func TestLoadKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLoad(LoadConfig{Workers: 1})
+		order := make(chan string, 2)
+		enter := func(name string) {
+			go func() {
+				_ = l.enter(remote(name), 1)
+				order <- name
+			}()
+			synctest.Wait()
+		}
+		if err := l.enter(remote("first"), 1); err != nil {
+			t.Fatal(err)
+		}
+		enter("second")
+		l.busy.Add(-1) // the first half of leave
+		enter("third")
+		if got := <-order; got != "second" || len(order) > 0 {
+			t.Errorf("%s was next, and %d more", got, len(order))
+		}
+		l.leave()
+		<-order
+	})
+}
