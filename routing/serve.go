@@ -7,6 +7,7 @@ import (
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing/kademlia"
+	"github.com/libp2p/go-libp2p/core/peer"
 	coreprotocol "github.com/libp2p/go-libp2p/core/protocol"
 )
 
