@@ -35,6 +35,7 @@ type Config struct {
 	// the same tables; Report.Baseline tells of these.
 	Compare bool
 	Measure Measure
+	Records Records
 }
 
 // Measure is what the report tells of.
@@ -94,8 +95,9 @@ type Churn struct {
 	// Gap is the mean time after which another comes in place of who has left
 	// (10 min), Return the share of these that are the same peer again (0.5).
 	// Negative Return: none.
-	Gap    time.Duration
-	Return float64
+	Gap      time.Duration
+	Return   float64
+	Comeback Comeback
 }
 
 // Anchors is how many members every joiner knows beforehand.
@@ -126,6 +128,11 @@ func (c *Config) fill() error {
 	orDefault(&c.Node.Beta, 3)
 	orDefault(&c.Node.Timing.Slot, time.Second)
 	orDefault(&c.Node.Timing.GiveUp, 5*time.Second)
+	c.Records.fill()
+	c.Churn.Comeback.fill()
+	if c.Node.Validator == nil && c.Records.on() {
+		c.Node.Validator = validator
+	}
 	return c.check()
 }
 
@@ -146,5 +153,5 @@ func (c *Config) check() error {
 	if c.Churn.Scale < 0 || c.Churn.Gap < 0 || f.Skew < 0 || c.Link.RTTScale < 0 || c.Link.Conns < 1 {
 		return errors.New("sim: no scale, gap, skew or bound on connections may be negative")
 	}
-	return nil
+	return errors.Join(c.Records.check(), c.Churn.Comeback.check())
 }

@@ -150,6 +150,9 @@ func sameAddrs(a, b *kademlia.Contact) bool {
 
 // settles notes that a request of a lookup has had its outcome.
 func (c *checks) settles(q kademlia.QueryID, peer *kademlia.Contact, err error) {
+	if err == nil {
+		c.run.records.answered(q)
+	}
 	w := c.find(q)
 	if w == nil {
 		return
@@ -262,6 +265,7 @@ func (r *run) verdict(rep *Report) error {
 	if least := r.cfg.MinExact; least > 0 && rep.CleanExact < least {
 		r.violated("%.4f of the lookups without a failure found exactly the true nearest, not %.4f", rep.CleanExact, least)
 	}
+	r.records.upheld()
 	r.sometimes()
 	rep.Broken, rep.Violations = r.checks.broken, r.checks.violations
 	if rep.Broken == 0 {
@@ -285,6 +289,7 @@ func (r *run) sometimes() {
 		{f.Tarpit > 0, Tarpit},
 		{f.Partition > 0, Parted},
 		{f.Restart > 0, Restarted},
+		{r.cfg.Churn.Comeback.Share > 0, Restarted},
 		{f.Skew > 0, Skewed},
 		{r.cfg.Link.Loss > 0, Lost},
 		{r.cfg.Churn.On, Left},

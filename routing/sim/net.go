@@ -219,7 +219,7 @@ func (r *run) serve(i int32, back int64) {
 	case protocol.Ping:
 		err = r.handlers.Ping(r.time(fl.to), remote, fl.req, resp)
 	default:
-		err = protocol.ErrUnsupported
+		err = r.serveRecord(fl.to, remote, fl.req, resp)
 	}
 	fl.resp = resp
 	if err != nil {
@@ -248,6 +248,7 @@ func (r *run) cameIn(i int32) {
 		if fl.err != nil {
 			resp = nil
 		}
+		r.records.arriving(resp)
 		r.act(fl.from, func(now time.Time) { m.node.HandleResponse(now, fl.id, resp, fl.err) })
 	}
 	r.net.release(i)

@@ -28,12 +28,13 @@ const (
 	Left
 	Crashed
 	Restarted
+	Jumped
 	numFaults
 )
 
 var faultNames = [numFaults]string{
 	"fine", "refused", "black hole", "hung", "natted", "tarpit", "client asked", "partition", "nobody there", "lost packet", "clock skew",
-	"left", "crashed", "restarted",
+	"left", "crashed", "restarted", "clock jump",
 }
 
 // String returns the fault's name.
@@ -109,6 +110,7 @@ func (r *run) comeUp(i int32) {
 	}
 	r.ups++
 	r.queue.push(r.now+int64(time.Minute), settled, i, int32(m.life))
+	r.records.cameUp(i)
 }
 
 // joins brings a member up if need be, and tells it of an anchor as long as it
@@ -117,6 +119,9 @@ func (r *run) joins(i int32) {
 	m := &r.members[i]
 	if !m.up {
 		r.comeUp(i)
+		if r.resumes(i) {
+			return
+		}
 	}
 	if m.node == nil || m.node.View().Len() > 0 || i == 0 {
 		return
@@ -134,6 +139,7 @@ func (r *run) joins(i int32) {
 // counts takes a member that has had time to become known into the index of those
 // that a lookup should find.
 func (r *run) counts(i int32) {
+	r.recovered(i)
 	m := &r.members[i]
 	if m.up && m.fate == Fine && !m.client && !m.counted {
 		m.counted = true
@@ -152,8 +158,10 @@ func (r *run) goesDown(i int32, how Fault) {
 	if how == Hung {
 		return // it still runs, and serves nobody
 	}
+	r.saves(i)
 	m.up, m.node, m.wakeAt = false, nil, 0
 	r.checks.died(i)
+	r.records.wentDown(i)
 	r.hangUp(i, how == Refuse)
 }
 
@@ -174,6 +182,7 @@ func (r *run) departs(i int32) {
 	next := i
 	if r.rng.Float64() >= r.cfg.Churn.Return {
 		next = r.add()
+		delete(r.comebacks.saved, i)
 	}
 	at := r.now + int64(r.rng.ExpFloat64()*float64(r.cfg.Churn.Gap))
 	r.queue.push(at, join, next, 0)

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"testing"
 	"time"
+
+	"github.com/kdht/kdht/routing/kademlia"
 )
 
 // The promises of reliability.md that are shown here, each over a slice of what it
@@ -13,6 +15,8 @@ import (
 var (
 	size  = flag.Int("size", 120, "how many nodes the tests of promises simulate")
 	seeds = flag.Uint64("seeds", 1, "over how many seeds")
+	hours = flag.Float64("hours", 0.5, "how many hours stand for the 24 of the promise of records")
+	reads = flag.Float64("reads", 0.05, "how many records are read a second meanwhile")
 )
 
 // Members come and go: on the public network's sessions, cut to a sixth so that
@@ -57,6 +61,30 @@ func TestPromiseOfTarpits(t *testing.T) {
 		t.Logf("p95 %v clean, %v with tarpits: %.1f times", clean.P95, tar.P95, tar.P95.Seconds()/clean.P95.Seconds())
 		if tar.Success < 1 || tar.Near < 0.95 || tar.P95 > 25*time.Second {
 			t.Errorf("success %.4f, near %.4f, p95 %v", tar.Success, tar.Near, tar.P95)
+		}
+	}
+}
+
+// Members come and go while records are put, put again and read. After a day,
+// those whose owner is there are readable, and nearly all others too (P19, which
+// asks for 0.999). The slice has half an hour stand for the day.
+func TestPromiseOfRecords(t *testing.T) {
+	for seed := range *seeds {
+		scale := *hours / 24
+		day := func(h float64) time.Duration { return time.Duration(h * scale * float64(time.Hour)) }
+		r := simulate(t, Config{
+			Seed: 600 + seed, Nodes: *size, Link: Link{Loss: 0.01},
+			Churn: Churn{On: true, Scale: scale, Gap: day(1. / 6)},
+			Node:  kademlia.Config{Timing: kademlia.Timing{Refresh: time.Hour, Probe: 15 * time.Minute}},
+			Records: Records{
+				Values: *size, Providers: *size, Rate: 1, Reads: *reads,
+				For: day(24), Every: day(22), MaxAge: day(48), AddrTTL: day(24),
+			},
+		})
+		for name, u := range map[string]Upkeep{"values": r.Kept.Values, "providers": r.Kept.Providers} {
+			if u.LastTended.Ended == 0 || u.LastTended.Share() < 0.999 || u.LastOrphaned.Share() < 0.9 {
+				t.Errorf("%s: %+v", name, u)
+			}
 		}
 	}
 }

@@ -4,17 +4,22 @@ package sim
 type kind uint8
 
 const (
-	arrive  kind = iota // a request reaches its target; what is the flight
-	comeIn              // the outcome of a request reaches its sender; what is the flight
-	wake                // a node's deadline
-	join                // a member comes up, or looks for its first peer again
-	settled             // a member has been there long enough to be found
-	depart              // a member's session ends
-	look                // the next lookup starts
-	strike              // the peers that are to die, die
-	cut                 // the network falls into two
-	heal                // the two are one again
-	restart             // a member starts anew
+	arrive   kind = iota // a request reaches its target; what is the flight
+	comeIn               // the outcome of a request reaches its sender; what is the flight
+	wake                 // a node's deadline
+	join                 // a member comes up, or looks for its first peer again
+	settled              // a member has been there long enough to be found
+	depart               // a member's session ends
+	look                 // the next lookup starts
+	strike               // the peers that are to die, die
+	cut                  // the network falls into two
+	heal                 // the two are one again
+	restart              // a member starts anew
+	putFirst             // a record gets its owner; what is the record
+	putAgain             // the owner puts it again
+	readNext             // the next record is read
+	forget               // a member's stores forget what is too old
+	jump                 // a member's clock is set wrong
 )
 
 // event is something that will happen. It holds no pointers, so that a million

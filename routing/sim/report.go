@@ -28,9 +28,16 @@ type Report struct {
 	// Baseline tells of the lookups made by the baseline's walk (Config.Compare).
 	Baseline *Lookups `json:",omitempty"`
 	Table    Table
+	Aftermath
 	Checked
 	// Series is the run in up to 120 slices of equal length, the last one shorter.
 	Series []Slice `json:",omitempty"`
+}
+
+// Aftermath is what became of records, and of members that came back.
+type Aftermath struct {
+	Kept *Kept      `json:",omitempty"`
+	Back *Recovered `json:",omitempty"`
 }
 
 // Checked is what went wrong: what was to, and what was not.
@@ -86,7 +93,7 @@ func (r *run) report(wall time.Duration) Report {
 	rep := Report{
 		Seed: r.cfg.Seed, Nodes: r.upNow(), Virtual: time.Duration(r.now), Events: r.events, Wall: wall,
 		Trace: fmt.Sprintf("%016x", r.digest), Traffic: Traffic{Requests: r.net.sent, Probes: r.net.probes, Dials: r.net.dials},
-		Table:   r.tables(1000),
+		Table: r.tables(1000), Aftermath: Aftermath{r.records.kept(), r.back()},
 		Checked: Checked{Fired: make(map[string]uint64), Broken: r.checks.broken, Violations: r.checks.violations},
 		Series:  r.series.slices(r),
 	}
@@ -216,6 +223,8 @@ func (rep *Report) WriteText(w io.Writer) error {
 	}
 	e.printf("network   %d requests, %d of them probes, %d dials, faults %v\n", rep.Requests, rep.Probes, rep.Dials, rep.Fired)
 	e.printf("tables    %.0f members, %.4f alive, %.4f of the true neighbours known\n", rep.Table.Size, rep.Table.Alive, rep.Table.Known)
+	e.kept(rep.Kept)
+	e.back(rep.Back)
 	if rep.BytesPerNode > 0 {
 		e.printf("memory    %d bytes per node\n", rep.BytesPerNode)
 	}

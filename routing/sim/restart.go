@@ -20,8 +20,13 @@ func (r *run) planRestart(at int64) {
 	}
 }
 
-// restarts has a member that serves hang up and come back at once, knowing nobody.
-func (r *run) restarts(i int32) {
+// restarts has a member that serves hang up and come back at once; way 1 is that of
+// Comeback.
+func (r *run) restarts(i, way int32) {
+	if way == 1 {
+		r.goesAndComes(i)
+		return
+	}
 	m := &r.members[i]
 	if !m.up || m.fate == Hung {
 		return

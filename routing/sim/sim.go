@@ -26,6 +26,7 @@ type run struct {
 	people
 	scheme
 	inquiries inquiries // of baselines
+	records   *keeping  // nil if there are none
 	series    series
 
 	events uint64
@@ -35,11 +36,12 @@ type run struct {
 
 // people is everybody in a run.
 type people struct {
-	members []member
-	living  index
-	acting  int32 // the member whose node or handlers are being called
-	ups     int   // members that have come up
-	cutNow  bool
+	members   []member
+	living    index
+	acting    int32 // the member whose node or handlers are being called
+	ups       int   // members that have come up
+	cutNow    bool
+	comebacks comebacks
 	// What every node is configured with, made once.
 	trace    *kademlia.Trace
 	knownOne func(*protocol.Peer) *kademlia.Contact
@@ -120,6 +122,8 @@ func newRun(cfg Config) *run {
 		r.queue.push(at+int64(cfg.Faults.CutFor), heal, 0, 0)
 		r.planRestart(at)
 	}
+	r.planComebacks()
+	r.keep()
 	return r
 }
 
@@ -150,7 +154,7 @@ func (r *run) loop(ctx context.Context, progress func(Progress)) error {
 
 // over reports whether all lookups have ended, and the time for them is over.
 func (r *run) over() bool {
-	return r.now > r.last && r.started >= r.cfg.Lookups && len(r.checks.running) == 0
+	return r.now > r.last && r.started >= r.cfg.Lookups && len(r.checks.running) == 0 && r.records.over()
 }
 
 func (r *run) progress() Progress {
@@ -196,7 +200,9 @@ func (r *run) happen(e *event) {
 	case heal:
 		r.cutNow = false
 	case restart:
-		r.restarts(e.who)
+		r.restarts(e.who, e.what)
+	default:
+		r.recordEvent(e)
 	}
 }
 

@@ -1,0 +1,91 @@
+package sim
+
+import (
+	"testing"
+	"time"
+
+	"github.com/kdht/kdht/routing/kademlia"
+)
+
+// A third of the network restarts within minutes. Those that have saved their
+// tables know their neighbours again within a minute, with no anchor's help.
+func TestRestartsWithSavedTables(t *testing.T) {
+	cfg := Config{
+		Seed: 70, Nodes: 150, Lookups: 60, Rate: 0.2, Measure: Measure{From: 200 * time.Second},
+		Churn: Churn{Comeback: Comeback{Saved: true, Share: 0.33, After: 10 * time.Second, Within: 2 * time.Minute, Down: 20 * time.Second}},
+	}
+	r, report, err := simulated(t.Context(), cfg, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := report.Back
+	if b == nil || b.Back < 30 || b.Known < 0.97 || b.Size < 40 || report.Fired[Restarted.String()] != uint64(b.Back) {
+		t.Errorf("%+v came back, fired %v", b, report.Fired)
+	}
+	if report.Success < 1 || report.Near < 0.95 || len(r.comebacks.saved) > 0 {
+		t.Errorf("success %.4f, near %.4f; %d tables are still kept", report.Success, report.Near, len(r.comebacks.saved))
+	}
+}
+
+// Who has saved nothing turns to an anchor, and so does who finds none of the
+// peers it has saved.
+func TestWhoFindsNobodyTurnsToAnAnchor(t *testing.T) {
+	cfg := Config{Seed: 71, Nodes: 40, Churn: Churn{Comeback: Comeback{Saved: true}}}
+	if err := cfg.fill(); err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(cfg)
+	if err := r.loop(t.Context(), nil); err != nil || r.upNow() != 40 {
+		t.Fatalf("%v with %d members", err, r.upNow())
+	}
+	if r.resumes(20) {
+		t.Error("a member resumes that has saved nothing")
+	}
+	dead := r.members[30].contact
+	r.goesDown(30, BlackHole)
+	r.goesDown(20, Refuse)
+	r.comebacks.saved[20] = []*kademlia.Contact{dead}
+	r.joins(20)
+	if r.members[20].node.View().Len() > 0 || r.comebacks.saved[20] != nil {
+		t.Error("it knows somebody before it has asked")
+	}
+	r.last = r.now + int64(time.Minute)
+	if err := r.loop(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if v := r.members[20].node.View(); v.Len() < 20 || v.Contains(dead.ID) {
+		t.Errorf("a minute later it knows %d", v.Len())
+	}
+}
+
+// Half the network is cut off until both sides have forgotten each other, and then
+// restarts, with tables that hold its own side only. If each knows the address of
+// one anchor of the other side, the two are one network again (P20); with their
+// tables alone they would stay apart, which shows that the anchor did it.
+func TestPromiseOfRestartedSide(t *testing.T) {
+	for seed := range *seeds {
+		side := func(anchor bool) (*run, Report) {
+			cfg := Config{
+				Seed: 700 + seed, Nodes: *size, Lookups: 138, Rate: 0.05, Measure: Measure{From: 42 * time.Minute},
+				Churn:  Churn{Comeback: Comeback{Saved: true, Anchor: anchor}},
+				Faults: Faults{Partition: 0.5, CutFor: 40 * time.Minute, Restart: 40*time.Minute + time.Second},
+			}
+			r, report, err := simulated(t.Context(), cfg, func(r *run) {
+				for i := range Anchors {
+					r.members[i].far = false
+				}
+			}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("anchor %v: near %.4f, recall %.4f of %d lookups; back %+v; tables %+v", anchor, report.Near, report.Recall, report.Ended, report.Back, report.Table)
+			return r, report
+		}
+		if _, alone := side(false); alone.Near > 0.1 || alone.Table.Known > 0.75 {
+			t.Errorf("without an anchor the sides found each other: near %.4f, %.4f of the neighbours known", alone.Near, alone.Table.Known)
+		}
+		if _, told := side(true); told.Near < 0.99 || told.Table.Known < 0.99 {
+			t.Errorf("with an anchor: near %.4f, %.4f of the neighbours known", told.Near, told.Table.Known)
+		}
+	}
+}
