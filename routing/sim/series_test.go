@@ -13,21 +13,31 @@ func TestSlicesAddUp(t *testing.T) {
 		{Seed: 20, Nodes: 60, Lookups: 40, Rate: 1, Compare: true, Faults: Faults{Hung: 0.1}},
 		{Seed: 21, Nodes: 40, Lookups: 30, Rate: 0.01, Churn: Churn{On: true, Scale: 0.05}},
 	} {
-		r := simulate(t, cfg)
+		ran, r, err := simulated(t.Context(), cfg, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if len(r.Series) < 20 || len(r.Series) > mostSlices {
 			t.Errorf("%d slices", len(r.Series))
 		}
 		var last time.Duration
-		var ended int
+		var ended, told int
 		var requests float64
 		for i := range r.Series {
 			s := &r.Series[i]
 			if s.At <= last || s.Table.Judged > mostJudged || s.Ended == 0 != (s.P95 == 0) || s.P50 > s.P95 {
 				t.Errorf("after %v: %+v", last, s)
 			}
+			for _, o := range ran.checks.outcomes {
+				if end := time.Duration(o.began + o.took); !o.base && end > last && end <= s.At {
+					ended++
+				}
+			}
+			if told += s.Ended; told != ended {
+				t.Fatalf("%d lookups had ended at %v, %d in the slices", ended, s.At, told)
+			}
 			n := &s.Requests
 			requests += (n.Lookups + n.Probes + n.Stores + n.Upkeep) * (s.At - last).Seconds()
-			ended += s.Ended
 			last = s.At
 		}
 		if last != r.Virtual || ended != r.Ended || math.Abs(requests-float64(r.Requests)) > 0.5 {
@@ -101,6 +111,11 @@ func TestMomentsStayFew(t *testing.T) {
 	for step := int64(time.Millisecond); at < int64(1000*time.Hour); step += step / 50 {
 		at += step
 		s.notes(r, at)
+		for i := range s.moments {
+			if s.moments[i].at%s.every != 0 {
+				t.Fatalf("a moment at %d, every %d", s.moments[i].at, s.every)
+			}
+		}
 		if n := len(s.moments); n >= mostSlices || n > 1 && s.moments[n-1].at <= s.moments[n-2].at || n > 0 && s.moments[n-1].at > at {
 			t.Fatalf("at %v: %+v", time.Duration(at), s.moments)
 		}
