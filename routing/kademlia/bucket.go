@@ -63,12 +63,14 @@ func push[T any](s []T, v T, limit int) []T {
 	return append(s, v)
 }
 
-// touch makes the member at position i the most recently seen.
-func (b *bucket) touch(now instant, i int) {
+// touch makes the member at position i the most recently seen and returns it.
+func (b *bucket) touch(now instant, i int) *entry {
 	e := b.members[i]
 	e.seen, e.doubted = now, false
 	copy(b.members[i:], b.members[i+1:])
-	b.members[len(b.members)-1] = e
+	last := &b.members[len(b.members)-1]
+	*last = e
+	return last
 }
 
 // addReplacement notes c for the day a member leaves, as the most recently

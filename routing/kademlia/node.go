@@ -77,7 +77,7 @@ func (n *Node) PeerSeen(now time.Time, c *Contact) {
 	if c.ID == n.cfg.Self || n.cfg.Admit != nil && !n.cfg.Admit(c) {
 		return
 	}
-	if n.table.seen(now, &c.Key) {
+	if n.table.seen(now, c) != nil {
 		n.table.update(c)
 		return
 	}
@@ -289,28 +289,33 @@ func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact) {
 
 // useful credits a peer that has answered a request of an operation.
 func (n *Node) useful(now time.Time, c *Contact) {
-	n.alive(now, c)
-	if e := n.table.find(&c.Key); e != nil {
+	if e := n.alive(now, c); e != nil {
 		e.strikes = 0
 	}
 }
 
 // alive credits a peer that has just answered: as a server it belongs into the
-// table, where there is room.
-func (n *Node) alive(now time.Time, c *Contact) {
+// table, where there is room. It returns the peer's entry if it was a member
+// before.
+func (n *Node) alive(now time.Time, c *Contact) *entry {
 	n.prober.pause = time.Time{}
-	if n.table.seen(now, &c.Key) || n.cfg.Admit != nil && !n.cfg.Admit(c) {
-		return
+	if e := n.table.seen(now, c); e != nil {
+		return e
+	}
+	if n.cfg.Admit != nil && !n.cfg.Admit(c) {
+		return nil
 	}
 	if !n.table.insert(now, c) {
 		n.prober.contest(now, c)
-		return
+		return nil
 	}
+	n.prober.joined(now)
 	n.cfg.Trace.admitted(c)
 	if n.table.Len() == 1 {
 		n.refresher.rounds = 0
 		n.refresher.start(now, true, nil)
 	}
+	return nil
 }
 
 // maxStrikes is how many requests of operations in a row a member may leave

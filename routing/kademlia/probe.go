@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -39,6 +40,7 @@ type prober struct {
 	inFlight  int
 	waiting   []*Contact
 	asked     []*Contact // candidates being probed
+	due       instant    // no later than when a member has been silent for too long; 0: look
 	contested instant    // when a member was last probed for somebody who wants its place
 	pause     time.Time  // members are left alone until then: nobody answers
 }
@@ -130,6 +132,10 @@ func (p *prober) overdue(now time.Time) {
 	if p.node.cfg.Timing.Probe < 0 || now.Before(p.pause) {
 		return
 	}
+	if p.due > instantOf(now) {
+		return
+	}
+	p.due = 0
 	limit := instantOf(now) - instant(p.node.cfg.Timing.Probe)
 	for i := range p.node.table.buckets {
 		members := p.node.table.buckets[i].members
@@ -151,26 +157,47 @@ func (p *prober) send(now time.Time, c *Contact, a *probe) {
 	p.node.requests.send(now, c, m, a)
 }
 
-// nextDeadline returns when the longest silent member is due; zero if none is,
-// or if the end of a running probe comes first anyhow.
-func (p *prober) nextDeadline() (next time.Time) {
-	period := p.node.cfg.Timing.Probe
-	if period < 0 || p.inFlight >= maxProbes {
+// never is when nobody is waited for.
+const never = instant(math.MaxInt64)
+
+// nextDeadline returns when the longest silent member is due, or a moment before
+// at which that is looked up again; zero if none is, or if the end of a running
+// probe comes first anyhow.
+func (p *prober) nextDeadline() time.Time {
+	if p.node.cfg.Timing.Probe < 0 || p.inFlight >= maxProbes {
+		return time.Time{}
+	}
+	if p.due == 0 {
+		p.due = p.firstDue()
+	}
+	if p.due == never {
+		return time.Time{}
+	}
+	if next := p.due.time(); !next.Before(p.pause) {
 		return next
 	}
+	return p.pause
+}
+
+// firstDue returns when the first member that is not being probed will have been
+// silent for too long.
+func (p *prober) firstDue() instant {
+	first := never
 	for i := range p.node.table.buckets {
 		members := p.node.table.buckets[i].members
 		for j := range members {
 			if !members[j].probing {
-				next = earlier(next, members[j].seen.add(period).time())
+				first = min(first, members[j].seen.add(p.node.cfg.Timing.Probe))
 				break
 			}
 		}
 	}
-	if !next.IsZero() && next.Before(p.pause) {
-		return p.pause
-	}
-	return next
+	return first
+}
+
+// joined notes that there is a member more.
+func (p *prober) joined(now time.Time) {
+	p.due = min(p.due, instantOf(now).add(p.node.cfg.Timing.Probe))
 }
 
 // probe is the asker of one probe.
@@ -236,6 +263,7 @@ func (p *probe) end(now time.Time, c *Contact) {
 		}
 	} else if e := p.prober.node.table.find(&c.Key); e != nil {
 		e.probing = false
+		p.prober.due = 0
 	}
 	p.prober.inFlight--
 }

@@ -65,12 +65,11 @@ func (t *Table) find(key *keyspace.Key) *entry {
 // locate returns the bucket of key and the position of the member with it, -1 if
 // there is none.
 func (t *Table) locate(key *keyspace.Key) (p, i int) {
-	c := t.contact(key)
 	p = t.prefix(key)
-	if c == nil {
-		return p, -1
+	if c := t.View().inBucket(p, key); c != nil {
+		return p, t.buckets[p].position(c)
 	}
-	return p, t.buckets[p].position(c)
+	return p, -1
 }
 
 // contact returns the member with this key, or nil.
@@ -94,15 +93,24 @@ func (t *Table) hasRoom(key *keyspace.Key) bool {
 	return p != keyspace.Bits && (p >= len(t.buckets) || len(t.buckets[p].members) < t.k)
 }
 
-// seen notes that the member with this key is alive and reports whether there is
-// one.
-func (t *Table) seen(now time.Time, key *keyspace.Key) bool {
-	p, i := t.locate(key)
-	if i < 0 {
-		return false
+// seen notes that the peer is alive and returns its entry, valid until the table
+// changes, or nil if it is no member.
+func (t *Table) seen(now time.Time, c *Contact) *entry {
+	p := t.prefix(&c.Key)
+	if p >= len(t.buckets) {
+		return nil
 	}
-	t.buckets[p].touch(instantOf(now), i)
-	return true
+	b := &t.buckets[p]
+	i := b.position(c) // nearly always we hold this very contact
+	if i < 0 {
+		if held := t.View().inBucket(p, &c.Key); held != nil {
+			i = b.position(held)
+		}
+	}
+	if i < 0 {
+		return nil
+	}
+	return b.touch(instantOf(now), i)
 }
 
 // update gives the member c.ID the addresses of c, if it is one and c has any.
@@ -120,7 +128,7 @@ func (t *Table) update(c *Contact) {
 // as a replacement. It reports whether c became a member just now.
 func (t *Table) insert(now time.Time, c *Contact) bool {
 	b := t.bucket(&c.Key)
-	if b == nil || t.seen(now, &c.Key) {
+	if b == nil || t.seen(now, c) != nil {
 		return false
 	}
 	if len(b.members) >= t.k {

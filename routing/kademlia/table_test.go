@@ -36,7 +36,7 @@ func TestTableInvariants(t *testing.T) {
 				}
 				delete(seen, n)
 			case 2:
-				if table.seen(now, &c.Key) != member {
+				if (table.seen(now, c) != nil) != member {
 					t.Fatalf("seen of p%d: member is %v", n, member)
 				}
 				if member {

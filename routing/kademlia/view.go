@@ -48,7 +48,11 @@ func (v *View) Contains(id peer.ID) bool {
 
 // contact returns the member with this key, or nil.
 func (v *View) contact(key *keyspace.Key) *Contact {
-	p := keyspace.CommonPrefixLen(v.self, key)
+	return v.inBucket(keyspace.CommonPrefixLen(v.self, key), key)
+}
+
+// inBucket returns the member of bucket p with this key, or nil.
+func (v *View) inBucket(p int, key *keyspace.Key) *Contact {
 	if p >= len(v.shelves) {
 		return nil
 	}

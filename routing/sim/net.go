@@ -272,13 +272,20 @@ func (r *run) Contact(id peer.ID) *kademlia.Contact {
 func (r *run) Connected(peer.ID) bool { return false }
 
 // known returns the contact that all nodes share for p: what a hundred thousand
-// tables hold must not be there a hundred thousand times.
+// tables hold must not be there a hundred thousand times. Nearly always p is a
+// copy of that contact's own.
 func (r *run) known(p *protocol.Peer) *kademlia.Contact {
-	i := number(r, p.ID)
-	if i < 0 {
+	if len(p.ID) != idSize {
 		return nil
 	}
-	c := r.members[i].contact
+	n := binary.BigEndian.Uint32(p.ID[2:])
+	if uint64(n) >= uint64(len(r.members)) {
+		return nil
+	}
+	c := r.members[n].contact
+	if c == nil || &c.Peer.ID[0] != &p.ID[0] && string(c.Peer.ID) != string(p.ID) {
+		return nil
+	}
 	if len(p.Addrs) != len(c.Peer.Addrs) || len(p.Addrs) > 0 && &p.Addrs[0] != &c.Peer.Addrs[0] {
 		return nil // somebody says otherwise than the peer itself
 	}
@@ -294,16 +301,16 @@ func idOf(seed uint64, i int32) peer.ID {
 	return peer.ID(append(raw, make([]byte, 34-len(raw))...))
 }
 
-// index returns the number of the member with this id, or -1.
-func (r *run) index(id peer.ID) int32 { return number(r, id) }
+// idSize is the length of all ids in a run, in bytes.
+const idSize = 34
 
-// number is index for an id in any form.
-func number[T ~string | ~[]byte](r *run, id T) int32 {
-	if len(id) != 34 || id[0] != 0x12 || id[1] != 0x20 {
+// index returns the number of the member with this id, or -1.
+func (r *run) index(id peer.ID) int32 {
+	if len(id) != idSize || id[0] != 0x12 || id[1] != 0x20 {
 		return -1
 	}
 	n := uint32(id[2])<<24 | uint32(id[3])<<16 | uint32(id[4])<<8 | uint32(id[5])
-	if uint64(n) >= uint64(len(r.members)) || r.members[n].contact == nil || string(r.members[n].contact.ID) != string(id) {
+	if uint64(n) >= uint64(len(r.members)) || r.members[n].contact == nil || r.members[n].contact.ID != id {
 		return -1
 	}
 	return int32(n)
