@@ -46,8 +46,8 @@ func (t *Table) bucket(key *keyspace.Key) *bucket {
 	if p == keyspace.Bits {
 		return nil
 	}
-	for len(t.buckets) <= p {
-		t.buckets = append(t.buckets, bucket{})
+	if p >= len(t.buckets) {
+		t.buckets = append(make([]bucket, 0, p+1), t.buckets...)[:p+1]
 	}
 	return &t.buckets[p]
 }

@@ -55,7 +55,9 @@ func (t *timers) Pop() any {
 	old := *t
 	e := old[len(old)-1]
 	old[len(old)-1] = nil
-	*t = old[:len(old)-1]
+	if *t = old[:len(old)-1]; len(*t) == 0 {
+		*t = nil // an idle node holds no room for its busiest hour
+	}
 	e.place(-1)
 	return e
 }
