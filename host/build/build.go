@@ -20,9 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
@@ -47,7 +45,9 @@ type Config struct {
 	// MaxInbound is how many inbound DHT streams the resource manager admits: 4096.
 	MaxInbound int
 	// MaxConns is the number of connections beyond which the least useful are
-	// closed, after a grace period: 192.
+	// closed, after a grace period: 192, or fewer where the process may open few
+	// files. Three quarters of them are for connections that others make; the youngest
+	// of peers that are of no use to us make room for more.
 	MaxConns int
 	// UserAgent is what identify tells others about the program.
 	UserAgent string
@@ -87,11 +87,12 @@ func New(cfg Config) (host.Host, error) {
 		return nil, err
 	}
 	opts = append(opts, libp2p.ConnectionManager(managers.conns), libp2p.ResourceManager(managers.resources))
-	opts = append(append(opts, cfg.Options...), cfg.gate())
+	opts = append(append(opts, cfg.Options...), cfg.gate(managers.slots))
 	h, err := libp2p.New(opts...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("build: make libp2p host: %w", err), managers.close())
 	}
+	h.Network().Notify(managers.slots)
 	if err := listenAll(h, listen, cfg.Listen == nil); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -160,30 +161,4 @@ func (c *Config) reachability() []libp2p.Option {
 		opts = append(opts, libp2p.EnableNATService())
 	}
 	return opts
-}
-
-// managers are what libp2p closes with the host, once there is one.
-type managers struct {
-	conns     *connmgr.BasicConnMgr
-	resources network.ResourceManager
-}
-
-func (m managers) close() error { return errors.Join(m.conns.Close(), m.resources.Close()) }
-
-// managers makes the connection and resource managers.
-func (c *Config) managers() (m managers, err error) {
-	most := c.MaxConns
-	if most == 0 {
-		most = 192
-	}
-	if most < 0 || c.MaxInbound < 0 {
-		return m, errors.New("build: MaxConns or MaxInbound is negative; leave it 0 for the default")
-	}
-	if m.conns, err = connmgr.NewConnManager(most*5/6, most); err != nil {
-		return m, fmt.Errorf("build: MaxConns %d: %w", c.MaxConns, err)
-	}
-	if m.resources, err = newResourceManager(c.Protocols, c.MaxInbound); err != nil {
-		return m, errors.Join(fmt.Errorf("build: resource limits: %w", err), m.conns.Close())
-	}
-	return m, nil
 }

@@ -36,14 +36,35 @@ func (g dialGate) InterceptAddrDial(p peer.ID, a multiaddr.Multiaddr) bool {
 	return g.profile.Dials(a.Bytes()) && g.ConnectionGater.InterceptAddrDial(p, a)
 }
 
-// gate puts our gater before the one that Options have set, if any.
-func (c *Config) gate() libp2p.Option {
+// gate puts our gaters before the one that Options have set, if any.
+func (c *Config) gate(s *slots) libp2p.Option {
 	return func(made *libp2p.Config) error {
-		if c.Profile != profile.Private {
-			made.ConnectionGater = Gater(c.Profile, made.ConnectionGater)
-		}
+		made.ConnectionGater = slotGate{Gater(c.Profile, made.ConnectionGater).(dialGate), s}
 		return nil
 	}
+}
+
+// slotGate tells slots of the sockets that are accepted, and refuses none.
+type slotGate struct {
+	dialGate
+	slots *slots
+}
+
+// InterceptAccept implements connmgr.ConnectionGater.
+func (g slotGate) InterceptAccept(c network.ConnMultiaddrs) bool {
+	if !g.dialGate.InterceptAccept(c) {
+		return false
+	}
+	g.slots.begun(c)
+	return true
+}
+
+// InterceptSecured implements connmgr.ConnectionGater.
+func (g slotGate) InterceptSecured(d network.Direction, p peer.ID, c network.ConnMultiaddrs) bool {
+	if d == network.DirInbound {
+		g.slots.secured(c)
+	}
+	return g.dialGate.InterceptSecured(d, p, c)
 }
 
 // open is a gater that lets everything pass.

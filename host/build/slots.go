@@ -1,0 +1,165 @@
+package build
+
+import (
+	"container/list"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	// shareInbound of 4 places are for connections that others have made; the rest
+	// is kept for those we make and for peers proven (reliability.md T8).
+	shareInbound = 3
+	// settling is how long a new connection is left alone if there is another choice:
+	// enough for a stranger to ask and be answered.
+	settling = 5 * time.Second
+	// handshakeTime is when libp2p gives up a handshake.
+	handshakeTime = 15 * time.Second
+)
+
+// slots keeps room where others fill it. A flood of connections, each by a peer
+// never seen before, costs strangers their places and nobody else: where there is
+// no room for one more inbound connection, the youngest of a peer that has not
+// proved useful is closed, unless it is younger than settling, then the oldest.
+// So is the oldest handshake where there are too many: silent sockets go first.
+//
+// A peer is proven that somebody has protected or tagged with a value at the
+// connection manager: the DHT does both with members of its table.
+//
+// Invariant: at most inbound unproven peers' inbound connections, but for those
+// just being closed, and at most handshakes sockets without a peer.
+type slots struct {
+	network.NoopNotifiee
+	inbound, handshakes int
+	conns               connmgr.ConnManager
+	now                 func() time.Time
+
+	mu      sync.Mutex
+	open    map[network.Conn]time.Time // inbound ones, and since when
+	pending *list.List                 // of *handshake, oldest first
+	byAddr  map[string]*list.Element   // remote multiaddr → handshake
+}
+
+// handshake is an inbound socket of nobody yet.
+type handshake struct {
+	addr   string
+	socket io.Closer
+	since  time.Time
+}
+
+func newSlots(inbound, handshakes int, conns connmgr.ConnManager) *slots {
+	return &slots{
+		inbound: max(1, inbound), handshakes: max(1, handshakes), conns: conns, now: time.Now,
+		open: make(map[network.Conn]time.Time), pending: list.New(), byAddr: make(map[string]*list.Element),
+	}
+}
+
+// Connected implements network.Notifiee.
+func (s *slots) Connected(_ network.Network, c network.Conn) {
+	if c.Stat().Direction != network.DirInbound {
+		return
+	}
+	s.mu.Lock()
+	var victim network.Conn
+	if len(s.open) >= s.inbound {
+		if victim = s.victim(); victim != nil {
+			delete(s.open, victim)
+		}
+	}
+	s.open[c] = s.now()
+	s.mu.Unlock()
+	if victim != nil {
+		// Closing waits for the peer; who notifies us must not.
+		go victim.CloseWithError(network.ConnGarbageCollected)
+	}
+}
+
+// Disconnected implements network.Notifiee.
+func (s *slots) Disconnected(_ network.Network, c network.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, c)
+}
+
+// victim returns the connection to be closed for another; nil if all peers are
+// proven.
+func (s *slots) victim() (chosen network.Conn) {
+	settled := s.now().Add(-settling)
+	var at time.Time
+	for c, since := range s.open {
+		if chosen != nil && !better(since, at, settled) || s.proven(c.RemotePeer()) {
+			continue
+		}
+		chosen, at = c, since
+	}
+	return chosen
+}
+
+// better reports whether a connection since a is rather to be closed than one
+// since b: the youngest of the settled, else the oldest.
+func better(a, b, settled time.Time) bool {
+	if as, bs := !a.After(settled), !b.After(settled); as != bs {
+		return as
+	} else if as {
+		return a.After(b)
+	}
+	return a.Before(b)
+}
+
+func (s *slots) proven(p peer.ID) bool {
+	if s.conns.IsProtected(p, "") {
+		return true
+	}
+	info := s.conns.GetTagInfo(p)
+	return info != nil && info.Value > 0
+}
+
+// begun notes a socket that has just been accepted, and closes the oldest if there
+// are too many.
+func (s *slots) begun(c network.ConnMultiaddrs) {
+	socket, ok := c.(io.Closer)
+	if !ok {
+		return
+	}
+	h := &handshake{addr: c.RemoteMultiaddr().String(), socket: socket, since: s.now()}
+	s.mu.Lock()
+	var oldest *handshake
+	for s.pending.Len() > 0 {
+		first := s.pending.Front().Value.(*handshake)
+		if first.since.Add(handshakeTime).After(h.since) {
+			if s.pending.Len() >= s.handshakes {
+				oldest = first
+				s.forget(s.pending.Front())
+			}
+			break
+		}
+		s.forget(s.pending.Front()) // it has failed: nobody tells us of that
+	}
+	if e := s.byAddr[h.addr]; e != nil {
+		s.forget(e)
+	}
+	s.byAddr[h.addr] = s.pending.PushBack(h)
+	s.mu.Unlock()
+	if oldest != nil {
+		_ = oldest.socket.Close()
+	}
+}
+
+// secured notes that a socket has become a peer's.
+func (s *slots) secured(c network.ConnMultiaddrs) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.byAddr[c.RemoteMultiaddr().String()]; e != nil {
+		s.forget(e)
+	}
+}
+
+func (s *slots) forget(e *list.Element) {
+	s.pending.Remove(e)
+	delete(s.byAddr, e.Value.(*handshake).addr)
+}
