@@ -96,7 +96,7 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 	d := &DHT{
 		cfg: cfg, transport: t, turns: newTurns(), life: newLife(),
 		boot:      newBootPeers(t.ID(), &cfg),
-		observers: &observers{byQuery: make(map[kademlia.QueryID]*operation)},
+		observers: &observers{byQuery: make(map[kademlia.QueryID]*operation), ranks: newRanks(t)},
 		book:      &book{transport: t, filter: cfg.Filters.take()},
 	}
 	d.loop = newLoop(d.closing)
@@ -207,6 +207,7 @@ func (d *DHT) Close() error {
 	err := d.transport.Close()
 	d.running.Wait()
 	d.network.running.Wait()
+	d.observers.ranks.clear() // the loop, whose they are, has ended
 	d.err = errors.Join(err, d.closeStores())
 	close(d.done)
 	return d.err

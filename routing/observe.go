@@ -11,11 +11,13 @@ import (
 )
 
 // observers dispatches what the node traces to the operations whose contexts
-// subscribe to libp2p's query events. It belongs to the loop.
+// subscribe to libp2p's query events, and what changes in its table to the host. It
+// belongs to the loop.
 type observers struct {
 	byQuery  map[kademlia.QueryID]*operation
 	starting *operation // its query's id is not known yet
 	dirty    bool       // the table has changed since last looked at
+	ranks    *ranks
 }
 
 // start runs one starting call for op and observes its query if op's context

@@ -17,6 +17,7 @@ func (d *DHT) watcher() host.Watcher {
 	return host.Watcher{
 		Connected: func(p peer.ID) {
 			d.book.connected.LoadOrStore(p, unheard)
+			_ = d.loop.post(func(time.Time) { d.observers.ranks.connected(p) })
 			d.changed.broadcast()
 		},
 		Disconnected: func(p peer.ID) {
@@ -56,11 +57,12 @@ func (d *DHT) updateAddrs() {
 const radiusShift = 3
 
 // tableChanged runs on the loop after a batch that changed the table: the
-// stores are told how far our part of the keyspace reaches, and who waits for
-// the table is woken.
+// host is told who is in it, the stores how far our part of the keyspace reaches,
+// and who waits for the table is woken.
 func (d *DHT) tableChanged() {
 	d.changed.broadcast()
 	self := &d.loop.node.Self().Key
+	d.observers.ranks.update(self, d.loop.node.View(), d.cfg.K)
 	radius := radiusOf(self, d.loop.node.View().AppendClosest(nil, self, d.cfg.K), d.cfg.K)
 	for _, s := range []any{d.values, d.providers} {
 		if s, ok := s.(interface{ SetRadius(keyspace.Distance) }); ok {

@@ -1,0 +1,27 @@
+package host
+
+import "github.com/libp2p/go-libp2p/core/peer"
+
+// Ranker is a Transport that can hold on to connections; an Endpoint is one.
+type Ranker interface {
+	// Rank says what connections to p are worth: those of the lowest value are the
+	// first to be closed where there are too many, and those of peers to keep never
+	// are. Zero and false take back what was said. The host forgets the value when
+	// the peer disconnects.
+	Rank(p peer.ID, value int, keep bool)
+}
+
+// Rank implements Ranker by the host's connection manager.
+func (e *Endpoint) Rank(p peer.ID, value int, keep bool) {
+	conns, tag := e.host.ConnManager(), string(e.cfg.Protocol)
+	if value != 0 {
+		conns.TagPeer(p, tag, value)
+	} else {
+		conns.UntagPeer(p, tag)
+	}
+	if keep {
+		conns.Protect(p, tag)
+	} else {
+		conns.Unprotect(p, tag)
+	}
+}
