@@ -1,0 +1,64 @@
+package measure
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Report is a round: its trials and what became of the promises.
+type Report struct {
+	Trials []*Trial
+	Rows   []Row
+}
+
+// Add takes a trial in and judges it.
+func (r *Report) Add(t *Trial) []Row {
+	rows := Judge(t)
+	r.Trials = append(r.Trials, t)
+	r.Rows = append(r.Rows, rows...)
+	return rows
+}
+
+// Broken counts the rows that were not kept.
+func (r *Report) Broken() (n int) {
+	for _, row := range r.Rows {
+		if !row.Kept {
+			n++
+		}
+	}
+	return n
+}
+
+// WriteMarkdown writes both tables.
+func (r *Report) WriteMarkdown(w io.Writer) {
+	fmt.Fprint(w, "| promise | figure | limit | measured | kept |\n|---|---|---|---|---|\n")
+	for _, row := range r.Rows {
+		kept := "yes"
+		if !row.Kept {
+			kept = "**no**"
+		}
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", row.Promise, row.Figure, row.Limit, cell(row.Got), kept)
+	}
+	fmt.Fprint(w, "\n| attack | honest p50 / p99 before | during | twin during | after | newcomer p99 before / during | RSS before / most / after | cores |\n|---|---|---|---|---|---|---|---|\n")
+	for _, t := range r.Trials {
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s / %s | %s / %s / %s | %.2f |\n", t.Attack,
+			both(t.Before.Target), both(t.During.Target), both(t.During.Twin), both(t.After.Target),
+			ms(t.Before.Target.NewcomerP99), ms(t.During.Target.NewcomerP99),
+			whole(t.Before.RSS), whole(t.During.RSSMost), whole(t.After.RSS), t.During.Cores)
+	}
+}
+
+// WriteJSON writes everything.
+func (r *Report) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", " ")
+	return e.Encode(r)
+}
+
+func both(s Side) string { return ms(s.P50) + " / " + ms(s.P99) }
+
+func whole(n int64) string { return fmt.Sprintf("%.0f MB", float64(n)/1e6) }
+
+func cell(s string) string { return strings.ReplaceAll(s, "|", "/") }

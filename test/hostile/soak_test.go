@@ -1,0 +1,53 @@
+package hostile_test
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/kdht/kdht/test/hostile/measure"
+)
+
+// TestSoak loads a node for KDHT_SOAK, 60m as promised (P23), and prints how its
+// memory and goroutines went. It fails if goroutines remain or honest requests
+// fail; the slope of the memory is judged from half an hour on.
+func TestSoak(t *testing.T) {
+	text := os.Getenv("KDHT_SOAK")
+	if text == "" {
+		if os.Getenv("CI") == "" {
+			t.Skip("a soak takes an hour: KDHT_SOAK=60m runs it")
+		}
+		return // in CI it is run by hand
+	}
+	long, err := time.ParseDuration(text)
+	if err != nil || long < 10*time.Second {
+		t.Fatalf("KDHT_SOAK=%s: give a duration of 10s or more, such as 60m", text)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), long+2*time.Minute)
+	defer cancel()
+	b, err := measure.NewBench(ctx, measure.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	s, err := b.RunSoak(ctx, long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.Points {
+		t.Logf("%8v  RSS %6.1f MB  heap %6.1f MB  %d goroutines", p.At.Round(time.Second), float64(p.RSS)/1e6, float64(p.Heap)/1e6, p.Goroutines)
+	}
+	t.Logf("counts: %v", s.Counts)
+	t.Logf("RSS slope %.2f MB/h over the second half; goroutines %d before, %d after; %d of %d honest requests failed",
+		s.Slope/1e6, s.Base, s.Left, s.Failed, s.Requests)
+	if s.Left > s.Base+10 {
+		t.Errorf("%d goroutines remain of %d", s.Left, s.Base)
+	}
+	if s.Failed > 0 {
+		t.Errorf("%d honest requests failed", s.Failed)
+	}
+	if long >= 30*time.Minute && s.Slope > 1e6 {
+		t.Errorf("the resident set grows by %.2f MB an hour, at most 1", s.Slope/1e6)
+	}
+}
