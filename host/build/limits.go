@@ -123,10 +123,19 @@ func newResourceManager(protocols []protocol.ID, inbound int, room room) (networ
 		atLeast(&l.ConnsInbound, room.conns+2*room.handshakes)
 		atLeast(&l.Conns, 2*(room.conns+room.handshakes))
 	}
+	// Streams without protocol are shared out by fairPending instead.
+	limits.TransientBaseLimit.StreamsInbound += maxPending
+	limits.TransientBaseLimit.Streams += maxPending
+	limits.SystemBaseLimit.StreamsInbound += maxPending
+	limits.SystemBaseLimit.Streams += maxPending
 	scaled := limits.AutoScale()
 	if room.sockets > 0 { // libp2p's least is more than such a process has
 		all, half := rcmgr.LimitVal(room.sockets), rcmgr.LimitVal(2*room.handshakes)
 		scaled = rcmgr.PartialLimitConfig{System: rcmgr.ResourceLimits{FD: all}, Transient: rcmgr.ResourceLimits{FD: half}}.Build(scaled)
 	}
-	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaled))
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaled))
+	if err != nil {
+		return nil, err
+	}
+	return newFairPending(m), nil
 }
