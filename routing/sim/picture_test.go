@@ -81,13 +81,13 @@ func TestReportPicture(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare(t, "testdata/report.svg", drawn.Bytes())
-	if text := drawn.String(); strings.Contains(text, "storing") || !strings.Contains(text, "nearest neighbours known: 9 points from 99 % to 99 %") {
+	if text := drawn.String(); strings.Contains(text, "records") || !strings.Contains(text, "nearest neighbours known: 9 points from 99 % to 99 %") {
 		t.Error("a curve of nothing is drawn, or one is described wrong")
 	}
-	rep.Series[3].Requests.Stores = 5
+	rep.Series[3].Requests.Records = 5
 	drawn.Reset()
-	if err := rep.WriteSVG(&drawn); err != nil || !strings.Contains(drawn.String(), "storing: 1 points from 5 to 5") {
-		t.Errorf("storing is not drawn: %v", err)
+	if err := rep.WriteSVG(&drawn); err != nil || !strings.Contains(drawn.String(), "records: 1 points from 5 to 5") {
+		t.Errorf("records is not drawn: %v", err)
 	}
 }
 

@@ -33,10 +33,10 @@ type Slice struct {
 }
 
 // Rates are requests a second of all nodes together, by what they are for: the
-// run's own lookups, probes, storing, and all else, which is joining and
-// refreshing.
+// run's own lookups, probes, records put and read, and all else, which is joining,
+// refreshing and the walks before a record is put.
 type Rates struct {
-	Lookups, Probes, Stores, Upkeep float64
+	Lookups, Probes, Records, Upkeep float64
 }
 
 // purposes counts requests by what they are for.
@@ -45,7 +45,7 @@ type purposes [4]uint64
 const (
 	forLookup = iota
 	forProbe
-	forStore
+	forRecord
 	forUpkeep
 )
 
@@ -53,8 +53,8 @@ const (
 func (r *run) countPurpose(to *kademlia.Contact, req *protocol.Message) {
 	purpose := forUpkeep
 	switch {
-	case req.Type == protocol.PutValue || req.Type == protocol.AddProvider:
-		purpose = forStore
+	case req.Type == protocol.PutValue || req.Type == protocol.GetValue || req.Type == protocol.AddProvider || req.Type == protocol.GetProviders:
+		purpose = forRecord
 	case string(req.Key) == string(to.ID):
 		purpose = forProbe
 	case r.checks.asking != nil:
@@ -149,5 +149,5 @@ func rates(from, to *moment) Rates {
 		return Rates{}
 	}
 	of := func(purpose int) float64 { return float64(to.sent[purpose]-from.sent[purpose]) / seconds }
-	return Rates{Lookups: of(forLookup), Probes: of(forProbe), Stores: of(forStore), Upkeep: of(forUpkeep)}
+	return Rates{Lookups: of(forLookup), Probes: of(forProbe), Records: of(forRecord), Upkeep: of(forUpkeep)}
 }

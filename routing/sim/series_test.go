@@ -11,6 +11,7 @@ import (
 func TestSlicesAddUp(t *testing.T) {
 	for _, cfg := range []Config{
 		{Seed: 20, Nodes: 60, Lookups: 40, Rate: 1, Compare: true, Faults: Faults{Hung: 0.1}},
+		{Seed: 24, Nodes: 40, Records: Records{Values: 5, Providers: 5, For: 4 * time.Minute, Reads: 0.2}},
 		{Seed: 21, Nodes: 40, Lookups: 30, Rate: 0.01, Churn: Churn{On: true, Scale: 0.05}},
 	} {
 		ran, r, err := simulated(t.Context(), cfg, nil, nil)
@@ -22,7 +23,7 @@ func TestSlicesAddUp(t *testing.T) {
 		}
 		var last time.Duration
 		var ended, told int
-		var requests float64
+		var requests, records float64
 		for i := range r.Series {
 			s := &r.Series[i]
 			if s.At <= last || s.Table.Judged > mostJudged || s.Ended == 0 != (s.P95 == 0) || s.P50 > s.P95 {
@@ -37,11 +38,15 @@ func TestSlicesAddUp(t *testing.T) {
 				t.Fatalf("%d lookups had ended at %v, %d in the slices", ended, s.At, told)
 			}
 			n := &s.Requests
-			requests += (n.Lookups + n.Probes + n.Stores + n.Upkeep) * (s.At - last).Seconds()
+			records += n.Records
+			requests += (n.Lookups + n.Probes + n.Records + n.Upkeep) * (s.At - last).Seconds()
 			last = s.At
 		}
 		if last != r.Virtual || ended != r.Ended || math.Abs(requests-float64(r.Requests)) > 0.5 {
 			t.Errorf("%v, %d lookups, %.1f requests in the slices; %v, %d, %d in the run", last, ended, requests, r.Virtual, r.Ended, r.Requests)
+		}
+		if records > 0 != (cfg.Records.Values > 0) {
+			t.Errorf("%.1f requests a second for records, %+v", records, cfg.Records)
 		}
 		if end := r.Series[len(r.Series)-1]; end.Up != r.Nodes || end.Table != r.Table {
 			t.Errorf("at the end %+v, and in the report %d up, tables %+v", end, r.Nodes, r.Table)
