@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing/kademlia"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 	Link    Link
 	Faults  Faults
 	Churn   Churn
+	// Adversaries are members that work against the others.
+	Adversaries Adversaries
 	// Node is what every node is configured with; its Self, Network, Rand, Admit
 	// and Trace are the run's.
 	Node kademlia.Config
@@ -64,6 +67,8 @@ type Link struct {
 	// Dial is how long a dial waits for nothing (5 s), Deadline how long a request
 	// does, its dial included (10 s).
 	Dial, Deadline time.Duration
+	// Admission limits what every honest member serves (nil: nothing is limited).
+	Admission *rpc.LimiterConfig
 }
 
 // Faults are shares of all members but the anchors.
@@ -132,6 +137,9 @@ func (c *Config) fill() error {
 	c.Churn.Comeback.fill()
 	if c.Node.Validator == nil && c.Records.on() {
 		c.Node.Validator = validator
+	}
+	if err := c.Adversaries.fill(); err != nil {
+		return err
 	}
 	return c.check()
 }

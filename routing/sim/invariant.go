@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/keyspace"
 	"github.com/kdht/kdht/routing/kademlia"
 )
@@ -73,6 +74,7 @@ type outcome struct {
 	dials, failed   uint16
 	right, wanted   uint8 // of the true k nearest, how many were found
 	exact, ok, base bool
+	suffered
 }
 
 func newChecks(r *run) checks {
@@ -85,8 +87,11 @@ func newChecks(r *run) checks {
 // trace returns what all nodes report to.
 func (c *checks) trace() *kademlia.Trace {
 	return &kademlia.Trace{
-		Asking:   func(q kademlia.QueryID, to *kademlia.Contact, _ int) { c.asks(q, to) },
-		Answered: func(q kademlia.QueryID, from *kademlia.Contact, _ []*kademlia.Contact) { c.settles(q, from, nil) },
+		Asking: func(q kademlia.QueryID, to *kademlia.Contact, _ int) { c.asks(q, to) },
+		Answered: func(q kademlia.QueryID, from *kademlia.Contact, closer []*kademlia.Contact) {
+			c.believes(from, closer)
+			c.settles(q, from, nil)
+		},
 		Failed:   func(q kademlia.QueryID, to *kademlia.Contact, err error) { c.settles(q, to, err) },
 		Admitted: func(*kademlia.Contact) { c.admits() },
 		Evicted:  c.evicts,
@@ -146,6 +151,19 @@ func (c *checks) asks(q kademlia.QueryID, to *kademlia.Contact) {
 
 func sameAddrs(a, b *kademlia.Contact) bool {
 	return slices.EqualFunc(a.Peer.Addrs, b.Peer.Addrs, func(x, y []byte) bool { return string(x) == string(y) })
+}
+
+// believes checks that an answer, however long, brings no more than an honest one
+// could.
+func (c *checks) believes(from *kademlia.Contact, closer []*kademlia.Contact) {
+	if most := max(protocol.MaxAnswerPeers, c.run.cfg.Node.K+1); len(closer) > most {
+		c.run.violated("an answer of member %d brought %d peers, at most %d may be taken", c.run.index(from.ID), len(closer), most)
+	}
+	for _, p := range closer {
+		if len(p.Peer.Addrs) > protocol.MaxAddrs {
+			c.run.violated("an answer of member %d brought %d addresses of a peer", c.run.index(from.ID), len(p.Peer.Addrs))
+		}
+	}
 }
 
 // settles notes that a request of a lookup has had its outcome.
@@ -233,6 +251,7 @@ func (w *watched) done(_ time.Time, res kademlia.Result) {
 		dials: uint16(w.dials), failed: uint16(rep.Failed.Total()), ok: res.Err == nil, base: w.base,
 	}
 	w.compare(&o, res.Closest)
+	w.suffer(&o, res.Closest)
 	c.outcomes = append(c.outcomes, o)
 }
 
@@ -291,6 +310,10 @@ func (r *run) sometimes() {
 		{f.Restart > 0, Restarted},
 		{r.cfg.Churn.Comeback.Share > 0, Restarted},
 		{f.Skew > 0, Skewed},
+		{r.cfg.Adversaries.Eclipse.Sybils > 0, Eclipsed},
+		{r.cfg.Adversaries.Misdirect.Share > 0, Misled},
+		{r.cfg.Adversaries.Poison.Sybils > 0, Poisoned},
+		{r.cfg.Adversaries.Flood.Flooders > 0, Flooded},
 		{r.cfg.Link.Loss > 0, Lost},
 		{r.cfg.Churn.On, Left},
 		{r.cfg.Churn.On, Crashed},

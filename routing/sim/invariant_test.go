@@ -67,6 +67,20 @@ func TestEveryInvariantCanFail(t *testing.T) {
 			r.checks.holds(0)
 			w.done(epoch, none)
 		}},
+		{"brought 22 peers", Config{}, func(r *run, w *watched) {
+			r.trace.Answered(1, r.members[1].contact, closestOf(r, 22))
+			w.done(epoch, none)
+		}},
+		{"brought 17 addresses", Config{}, func(r *run, w *watched) {
+			long := *r.members[2].contact
+			long.Peer.Addrs = make([][]byte, 17)
+			r.trace.Answered(1, r.members[1].contact, []*kademlia.Contact{&long})
+			w.done(epoch, none)
+		}},
+		{`"misled" was asked for`, Config{Adversaries: Adversaries{Misdirect: Misdirect{Share: 0.1}}}, nil},
+		{`"sybil asked" was asked for`, Config{Adversaries: Adversaries{Eclipse: Eclipse{Sybils: 5}}}, nil},
+		{`"pushed at" was asked for`, Config{Adversaries: Adversaries{Poison: Poison{Sybils: 5}}}, nil},
+		{`"flooded" was asked for`, Config{Adversaries: Adversaries{Flood: Flood{Flooders: 5}}}, nil},
 		{`"hung" was asked for`, Config{Faults: Faults{Hung: 0.1}}, func(_ *run, w *watched) { w.done(epoch, none) }},
 	} {
 		cfg := c.cfg
@@ -75,13 +89,15 @@ func TestEveryInvariantCanFail(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := newRun(cfg)
-		for i := range r.members {
+		for i := range cfg.Nodes {
 			r.comeUp(int32(i))
 		}
 		r.acting = 0
 		w := r.checks.watch(0, []byte("key"))
 		r.checks.starting = w
-		c.sabotage(r, w)
+		if c.sabotage != nil {
+			c.sabotage(r, w)
+		}
 		report := r.report(time.Second)
 		err := r.verdict(&report)
 		if !errors.Is(err, ErrInvariant) || !strings.Contains(err.Error(), c.want) || report.Broken == 0 {

@@ -81,9 +81,12 @@ func (r *run) Send(id kademlia.RequestID, to *kademlia.Contact, req *protocol.Me
 	}
 	r.countPurpose(to, req)
 	r.hash(uint64(r.now), uint64(who)<<32|uint64(uint32(target)), uint64(req.Type), head(req.Key))
-	if target < 0 || !r.members[target].livesAt(to) && !r.connected(who, target) {
+	switch {
+	case target < 0:
+		r.meets(i, target)
+	case !r.members[target].livesAt(to) && !r.connected(who, target):
 		r.strays(i)
-	} else {
+	default:
 		r.leave(i, who, target)
 	}
 	r.checks.asking = nil
@@ -190,7 +193,9 @@ func (r *run) arrived(i int32) {
 	case back > fl.deadline:
 		r.fail(i, fl.deadline, protocol.ErrTimeout, Lost)
 	default:
-		r.serve(i, back)
+		if back, served := r.admits(i, back); served {
+			r.serve(i, back)
+		}
 	}
 }
 
@@ -209,6 +214,12 @@ func (r *run) serve(i int32, back int64) {
 	fl := &r.net.all[i]
 	resp := r.net.message()
 	resp.Type, resp.ClusterLevel = fl.req.Type, 1
+	if r.plot.role(fl.to) != honest {
+		fl.resp = resp
+		r.plot.lies(r, fl, resp)
+		r.queue.push(back, comeIn, fl.from, i)
+		return
+	}
 	r.acting = fl.to
 	r.handlers.Self = r.members[fl.to].contact.ID
 	remote := protocol.Remote{Peer: r.members[fl.from].contact.ID}
@@ -222,6 +233,7 @@ func (r *run) serve(i int32, back int64) {
 		err = r.serveRecord(fl.to, remote, fl.req, resp)
 	}
 	fl.resp = resp
+	r.charges(fl)
 	if err != nil {
 		fl.err = protocol.ErrRefused
 	}
@@ -243,12 +255,18 @@ func (r *run) cameIn(i int32) {
 	switch {
 	case fl.id >= baselineRequest:
 		r.inquired(&fl, alive)
+	case alive && m.node == nil:
+		r.plot.told(&fl)
 	case alive:
 		resp := fl.resp
 		if fl.err != nil {
 			resp = nil
 		}
-		r.records.arriving(resp)
+		if r.plot.role(fl.to) != honest {
+			r.records.arriving(nil) // a record of theirs is none
+		} else {
+			r.records.arriving(resp)
+		}
 		r.act(fl.from, func(now time.Time) { m.node.HandleResponse(now, fl.id, resp, fl.err) })
 	}
 	r.net.release(i)
@@ -310,6 +328,9 @@ func (r *run) index(id peer.ID) int32 {
 		return -1
 	}
 	n := uint32(id[2])<<24 | uint32(id[3])<<16 | uint32(id[4])<<8 | uint32(id[5])
+	if n == nobodys {
+		return r.plot.index(id)
+	}
 	if uint64(n) >= uint64(len(r.members)) || r.members[n].contact == nil || r.members[n].contact.ID != id {
 		return -1
 	}

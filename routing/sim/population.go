@@ -29,12 +29,17 @@ const (
 	Crashed
 	Restarted
 	Jumped
+	Eclipsed
+	Misled
+	Poisoned
+	Flooded
+	Limited
 	numFaults
 )
 
 var faultNames = [numFaults]string{
 	"fine", "refused", "black hole", "hung", "natted", "tarpit", "client asked", "partition", "nobody there", "lost packet", "clock skew",
-	"left", "crashed", "restarted", "clock jump",
+	"left", "crashed", "restarted", "clock jump", "sybil asked", "misled", "pushed at", "flooded", "rate limited",
 }
 
 // String returns the fault's name.
@@ -82,7 +87,7 @@ func (r *run) nature(i int32) Fault {
 	u := unit(mix(r.cfg.Seed ^ uint64(i)<<20))
 	f := &r.cfg.Faults
 	switch {
-	case i < Anchors || r.members[i].client:
+	case i < Anchors || r.members[i].client || r.plot.role(i) != honest:
 		return Fine
 	case u < f.NATed:
 		return NATed
@@ -141,7 +146,7 @@ func (r *run) joins(i int32) {
 func (r *run) counts(i int32) {
 	r.recovered(i)
 	m := &r.members[i]
-	if m.up && m.fate == Fine && !m.client && !m.counted {
+	if m.up && m.fate == Fine && !m.client && !m.counted && r.plot.role(i) == honest {
 		m.counted = true
 		r.living.insert(r.keyOf(i), i)
 	}
@@ -236,7 +241,7 @@ func (r *run) strikes() {
 	f := &r.cfg.Faults
 	for i := int32(Anchors); int(i) < len(r.members); i++ {
 		m := &r.members[i]
-		if !m.up || m.client || m.fate != Fine {
+		if !m.up || m.client || m.fate != Fine || r.plot.role(i) != honest {
 			continue
 		}
 		u := r.rng.Float64()

@@ -20,6 +20,7 @@ const (
 	readNext             // the next record is read
 	forget               // a member's stores forget what is too old
 	jump                 // a member's clock is set wrong
+	attack               // an adversary does what it does next
 )
 
 // event is something that will happen. It holds no pointers, so that a million

@@ -30,6 +30,8 @@ type Report struct {
 	Table    Table
 	Aftermath
 	Checked
+	// Spoils is what adversaries achieved (Config.Adversaries).
+	Spoils *Spoils `json:",omitempty"`
 	// Series is the run in up to 120 slices of equal length, the last one shorter.
 	Series []Slice `json:",omitempty"`
 }
@@ -98,6 +100,7 @@ func (r *run) report(wall time.Duration) Report {
 		Series:  r.series.slices(r),
 	}
 	rep.Lookups = sum(r.checks.walked(false))
+	rep.Spoils = r.spoils()
 	if r.cfg.Compare {
 		base := sum(r.checks.walked(true))
 		rep.Baseline = &base
@@ -225,6 +228,9 @@ func (rep *Report) WriteText(w io.Writer) error {
 	e.printf("tables    %.0f members, %.4f alive, %.4f of the true neighbours known\n", rep.Table.Size, rep.Table.Alive, rep.Table.Known)
 	e.kept(rep.Kept)
 	e.back(rep.Back)
+	if rep.Spoils != nil {
+		e.spoils(rep.Spoils)
+	}
 	if rep.BytesPerNode > 0 {
 		e.printf("memory    %d bytes per node\n", rep.BytesPerNode)
 	}

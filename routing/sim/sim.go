@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing/kademlia"
 )
 
@@ -42,6 +43,8 @@ type people struct {
 	ups       int   // members that have come up
 	cutNow    bool
 	comebacks comebacks
+	plot      plot
+	gates     map[int32]*rpc.Limiter // of members that were asked something, if there are limits
 	// What every node is configured with, made once.
 	trace    *kademlia.Trace
 	knownOne func(*protocol.Peer) *kademlia.Contact
@@ -105,6 +108,7 @@ func newRun(cfg Config) *run {
 	r.inquiries.open = make(map[kademlia.RequestID]inquiry)
 	r.handlers = kademlia.Handlers{K: cfg.Node.K, Book: r, View: func() *kademlia.View { return r.members[r.acting].node.View() }}
 	r.knownOne = r.known
+	r.gates = make(map[int32]*rpc.Limiter)
 	r.checks = newChecks(r)
 	r.trace = r.checks.trace()
 	r.members = make([]member, 0, cfg.Nodes+cfg.Nodes/8)
@@ -124,6 +128,7 @@ func newRun(cfg Config) *run {
 	}
 	r.planComebacks()
 	r.keep()
+	r.enlist()
 	return r
 }
 
@@ -201,6 +206,8 @@ func (r *run) happen(e *event) {
 		r.cutNow = false
 	case restart:
 		r.restarts(e.who, e.what)
+	case attack:
+		r.attacks(e.who, e.what)
 	default:
 		r.recordEvent(e)
 	}
@@ -247,6 +254,7 @@ func (r *run) nextLookup() {
 	for i := range key {
 		key[i] = byte(r.rng.Uint64())
 	}
+	key = r.plot.chooses(r, key)
 	w := r.checks.watch(who, key)
 	var policy walk = production{}
 	if w.base = r.cfg.Compare && r.started%2 == 0; w.base {
@@ -265,7 +273,7 @@ func (r *run) hash(words ...uint64) {
 
 func (r *run) upNow() (n int) {
 	for i := range r.members {
-		if r.members[i].up {
+		if r.members[i].up && r.plot.role(int32(i)) == honest {
 			n++
 		}
 	}

@@ -23,6 +23,9 @@ func (k *keeping) acknowledged(d *deed, res *kademlia.Result) {
 	r := k.run
 	for _, id := range res.Report.Holders {
 		who := r.index(id)
+		if r.plot.role(who) != honest || who < -1 {
+			continue // it says so
+		}
 		if who < 0 {
 			r.violated("record %d was acknowledged by nobody of this run", d.record)
 			continue
@@ -48,10 +51,13 @@ func (k *keeping) judge(d *deed, res *kademlia.Result) (found bool) {
 		}
 	}
 	for _, c := range res.Providers {
-		if !r.is(c.ID, rec.owner) {
+		switch {
+		case r.is(c.ID, rec.owner):
+			found = true
+		case r.isHostile(c): // an adversary's word
+		default:
 			r.violated("member %d was told a provider of record %d that never announced it", d.who, d.record)
 		}
-		found = true
 	}
 	if found = found || d.own; found {
 		return true
@@ -74,7 +80,7 @@ func (k *keeping) judge(d *deed, res *kademlia.Result) (found bool) {
 // calm reports whether nothing happened that could explain a miss of what began at
 // the given time.
 func (k *keeping) calm(began int64) bool {
-	return k.run.cfg.Faults.Partition == 0 && began-k.trouble > int64(calmFor)
+	return k.run.cfg.Faults.Partition == 0 && !k.run.cfg.Adversaries.any() && began-k.trouble > int64(calmFor)
 }
 
 // holdersNear counts the members among the k truly nearest to d's record that d's

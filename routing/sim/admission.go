@@ -1,0 +1,44 @@
+package sim
+
+import (
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/rpc"
+)
+
+// admits asks the target's limiter, if there are any, whether flight i is served,
+// and returns when its answer comes back. A request that is to be paused is
+// answered so much later: live, it is the next read of its stream that is put off,
+// which comes to the same for who sends one after another.
+func (r *run) admits(i int32, back int64) (at int64, served bool) {
+	fl := &r.net.all[i]
+	if r.cfg.Link.Admission == nil || r.plot.role(fl.to) != honest {
+		return back, true
+	}
+	l := r.gates[fl.to]
+	if l == nil {
+		l = rpc.NewLimiter(*r.cfg.Link.Admission)
+		r.gates[fl.to] = l
+	}
+	pause, err := l.Admit(r.time(fl.to), r.remote(fl.from), fl.req.Type, protocol.Size(fl.req))
+	if err != nil {
+		if r.plot.role(fl.from) == honest {
+			r.plot.score.bystanders++
+		}
+		r.fail(i, back, protocol.ErrRefused, Limited)
+		return 0, false
+	}
+	return back + int64(pause), true
+}
+
+// charges has the target's limiter count the answer to flight i.
+func (r *run) charges(fl *flight) {
+	if l := r.gates[fl.to]; l != nil {
+		l.Charge(r.time(fl.to), r.remote(fl.from), protocol.Size(fl.resp))
+	}
+}
+
+// remote returns a member as who it asks sees it.
+func (r *run) remote(i int32) protocol.Remote {
+	c := r.members[i].contact
+	return protocol.Remote{Peer: c.ID, IP: ipOf(c.Peer.Addrs[0])}
+}
