@@ -14,6 +14,7 @@ import (
 const rootLong = `kdht runs nodes of a Kademlia overlay and talks to them.
 
   kdht dev                     an overlay of 20 nodes on this machine, to look at
+  kdht sim                     a network of thousands in virtual time, and its promises
   kdht run                     a node; prints the line to paste for the next one
   kdht put FILE                store a small value, prints its key
   kdht get KEY                 find it again, from any node
@@ -52,7 +53,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.logLevel, "log-level", "error", "what to log to standard error: debug, info, warn or error")
 	fromEnv(flags, "log-level", "KDHT_LOG")
 	root.AddGroup(&cobra.Group{ID: groupNodes, Title: "Nodes:"}, &cobra.Group{ID: groupUse, Title: "Using the overlay:"}, &cobra.Group{ID: groupLook, Title: "Looking at a node:"})
-	root.AddCommand(a.run(), a.dev(), a.put(), a.get(), a.provide(), a.findProviders(), a.findPeer(), a.closest(), a.ping(), a.table(), a.status(), a.id())
+	root.AddCommand(a.run(), a.dev(), a.sim(), a.put(), a.get(), a.provide(), a.findProviders(), a.findPeer(), a.closest(), a.ping(), a.table(), a.status(), a.id())
 	return root
 }
 

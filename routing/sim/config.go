@@ -114,6 +114,13 @@ func orDefault[T int | float64 | time.Duration](v *T, fallback T) {
 	}
 }
 
+// Filled returns c with the defaults in place of zeros, and an error if it has no
+// meaning. Run does the same by itself.
+func (c Config) Filled() (Config, error) {
+	err := c.fill()
+	return c, err
+}
+
 // fill fills in the defaults and checks the result.
 func (c *Config) fill() error {
 	orDefault(&c.Nodes, 100)
