@@ -31,6 +31,12 @@ var attacks = []struct {
 	{"eclipse, 10 active", eclipse(10, true), func(_ *Report, s *Spoils) bool {
 		return s.Attacked.Recall >= 0.45 && s.Attacked.Eclipsed == 0 && s.Lies > 0 && s.Others.Recall > 0.6
 	}},
+	// P11: 0.99 of what was put next to passive Sybils is to be read, 0.95 next to a
+	// hundred active ones. Today nothing is, once they are k.
+	{"records, 10 Sybils", records(10, false), func(r *Report, _ *Spoils) bool { return keptShare(r) > 0.9 }},
+	{"records, 20 Sybils", records(20, false), swallowed},
+	{"records, 100 Sybils", records(100, false), swallowed},
+	{"records, 100 active", records(100, true), swallowed},
 	// T3, T4, P12: at most 60 dials in vain a lookup are promised, and 3 for each
 	// answer; disjoint paths and a dial budget are to come.
 	{"misdirect 10 %", misdirect(Misdirect{Share: 0.1}), func(r *Report, s *Spoils) bool {
@@ -62,6 +68,39 @@ var attacks = []struct {
 
 func eclipse(sybils int, active bool) Config {
 	return Config{Lookups: 60, Settle: 2 * time.Minute, Adversaries: Adversaries{Eclipse: Eclipse{Sybils: sybils, Active: active}}}
+}
+
+// records has four records put and read next to Sybils.
+func records(sybils int, active bool) Config {
+	cfg := eclipse(sybils, active)
+	cfg.Lookups = 10
+	cfg.Records = Records{Values: 2, Providers: 2, For: 30 * time.Second, Reads: 2}
+	cfg.Adversaries.Eclipse.Keys = 4
+	return cfg
+}
+
+// keptShare is the share of all reads that found their record, -1 if there were none.
+func keptShare(r *Report) float64 {
+	if r.Kept == nil {
+		return -1
+	}
+	var all Reads
+	for _, u := range []*Upkeep{&r.Kept.Values, &r.Kept.Providers} {
+		for _, s := range []Reads{u.Tended, u.Orphaned, u.LastTended, u.LastOrphaned} {
+			all.Ended, all.Found = all.Ended+s.Ended, all.Found+s.Found
+		}
+	}
+	if all.Ended == 0 {
+		return -1
+	}
+	return all.Share()
+}
+
+// swallowed: records are put and read, at the cost of a few lookups, whether or not
+// they are found.
+func swallowed(r *Report, _ *Spoils) bool {
+	u := &r.Kept.Providers
+	return keptShare(r) >= 0 && u.Puts > 0 && u.Read.Messages < 64 && r.Kept.Values.Read.Messages < 64
 }
 
 func misdirect(m Misdirect) Config {
@@ -109,8 +148,8 @@ func TestAttacks(t *testing.T) {
 		if s.Attacked.Ended > 0 {
 			h = &s.Attacked
 		}
-		fmt.Fprintf(&table, "%-28s %8.3f %7.3f %7.3f %7.1f %6.1f %5d %7.1f %7.3f %7.3f %7.3f %8.0f %9v\n", a.name, h.Eclipsed, h.Recall, h.Hostile,
-			h.Messages, h.Astray, h.MostAstray, s.AstrayPerLie, s.Tables, s.Victims.Table, s.Victims.Answers, s.Flood.PerSecond, r.P95.Round(time.Millisecond))
+		fmt.Fprintf(&table, "%-28s %8.3f %7.3f %7.3f %7.1f %6.1f %5d %7.1f %7.3f %7.3f %7.3f %8.0f %6.2f %9v\n", a.name, h.Eclipsed, h.Recall, h.Hostile,
+			h.Messages, h.Astray, h.MostAstray, s.AstrayPerLie, s.Tables, s.Victims.Table, s.Victims.Answers, s.Flood.PerSecond, keptShare(&r), r.P95.Round(time.Millisecond))
 	}
-	t.Logf("\n%-28s eclipsed  recall hostile  asked astray worst per lie  tables  victim answers served/s p95\n%s", "", &table)
+	t.Logf("\n%-28s eclipsed  recall hostile  asked astray worst per lie  tables  victim answers served/s   kept p95\n%s", "", &table)
 }
