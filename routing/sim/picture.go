@@ -73,6 +73,7 @@ func share(n, of int) float64 { return float64(n) / float64(max(1, of)) }
 // timePanels draws the series.
 func (rep *Report) timePanels() []chart.Panel {
 	share := func(label string) chart.Axis { return chart.Axis{Label: label, Scale: chart.Share} }
+	records := func(*Slice) bool { return rep.Kept != nil }
 	return []chart.Panel{
 		rep.over("Routing tables", share("share"),
 			line{"entries alive", judged, func(s *Slice) float64 { return s.Table.Alive }},
@@ -89,7 +90,7 @@ func (rep *Report) timePanels() []chart.Panel {
 			line{"lookups", always, func(s *Slice) float64 { return s.Requests.Lookups }},
 			line{"probes", always, func(s *Slice) float64 { return s.Requests.Probes }},
 			line{"joining, refreshing", always, func(s *Slice) float64 { return s.Requests.Upkeep }},
-			line{"records", given, func(s *Slice) float64 { return s.Requests.Records }}),
+			line{"records", records, func(s *Slice) float64 { return s.Requests.Records }}),
 		rep.over("Members up", chart.Axis{Label: "members"},
 			line{"up", always, func(s *Slice) float64 { return float64(s.Up) }}),
 	}
@@ -105,7 +106,6 @@ type line struct {
 func always(*Slice) bool   { return true }
 func judged(s *Slice) bool { return s.Table.Judged > 0 }
 func ended(s *Slice) bool  { return s.Ended > 0 }
-func given(s *Slice) bool  { return s.Requests.Records > 0 }
 
 // over draws lines over the virtual time; those that no slice knows are left out.
 func (rep *Report) over(title string, y chart.Axis, lines ...line) chart.Panel {

@@ -84,7 +84,7 @@ func TestReportPicture(t *testing.T) {
 	if text := drawn.String(); strings.Contains(text, "records") || !strings.Contains(text, "nearest neighbours known: 9 points from 99 % to 99 %") {
 		t.Error("a curve of nothing is drawn, or one is described wrong")
 	}
-	rep.Series[3].Requests.Records = 5
+	rep.Series[3].Requests.Records, rep.Kept = 5, &Kept{}
 	drawn.Reset()
 	if err := rep.WriteSVG(&drawn); err != nil || !strings.Contains(drawn.String(), "records: 1 points from 5 to 5") {
 		t.Errorf("records is not drawn: %v", err)
