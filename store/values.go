@@ -28,8 +28,9 @@ type ValueStore struct {
 	cfg   ValuesConfig
 	clock clock
 
-	stripes [stripes]sync.Mutex
-	index   valueIndex
+	stripes  [stripes]sync.Mutex
+	index    valueIndex
+	rejected rejected
 }
 
 var _ Values = (*ValueStore)(nil)
@@ -46,11 +47,11 @@ func NewValues(kv KV, rules record.Validator, cfg ValuesConfig) *ValueStore {
 // Put implements Values. It is the rule of wire.md §7, for puts of this peer and
 // of others alike, except that a record too old no longer blocks a worse one.
 func (s *ValueStore) Put(now time.Time, rec protocol.Record) error {
-	if err := s.check(&rec); err != nil {
+	t := s.clock.tick(now)
+	if err := s.check(t, &rec); err != nil {
 		return err
 	}
 	key := keyspace.KeyOf(rec.Key)
-	t := s.clock.tick(now)
 	if err := s.putLocked(now, t, key, &rec); err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func (s *ValueStore) putLocked(now time.Time, t tick, key keyspace.Key, rec *pro
 }
 
 // check refuses what breaks a limit or its namespace's rules.
-func (s *ValueStore) check(rec *protocol.Record) error {
+func (s *ValueStore) check(t tick, rec *protocol.Record) error {
 	switch {
 	case len(rec.Key) == 0:
 		return fmt.Errorf("%w: the key is empty: write it as /namespace/name", ErrInvalid)
@@ -132,7 +133,15 @@ func (s *ValueStore) check(rec *protocol.Record) error {
 		return fmt.Errorf("%w: %d bytes of unknown fields for %s exceed the limit of %d: put the record without them",
 			ErrTooLarge, len(rec.Unknown), show(rec.Key), maxUnknown)
 	}
-	return judge(s.rules.Validate(string(rec.Key), rec.Value), rec.Key)
+	if s.rejected.has(t, rec) {
+		return errRejected(rec)
+	}
+	err := judge(s.rules.Validate(string(rec.Key), rec.Value), rec.Key)
+	if errors.Is(err, ErrInvalid) {
+		s.rejected.add(t, rec)
+		return &costlyError{err, invalidUnits}
+	}
+	return err
 }
 
 // compare refuses rec if the stored value is still valid and not worse.

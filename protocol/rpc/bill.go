@@ -34,21 +34,41 @@ func (l *Limiter) bill(now time.Time, from protocol.Remote) bill {
 	}
 	at := int64(now.Sub(l.epoch))
 	var b bill
-	if r := l.perPeer; r.limited() {
+	if r := l.limits.PerPeer; r.limited() {
 		b.buckets[byPeer], b.rates[byPeer] = l.peers.get(from.Peer, at, r), r
-		if l.subnets && from.IP.IsValid() {
-			near, far := subnetsOf(from.IP)
-			r = l.perPeer.times(nearFactor)
-			b.buckets[byNear], b.rates[byNear] = l.near.get(near, at, r), r
-			r = l.perPeer.times(farFactor)
-			b.buckets[byFar], b.rates[byFar] = l.far.get(far, at, r), r
+		if from.IP.IsValid() && l.limits.Near+l.limits.Far > 0 {
+			l.billSubnets(&b, from.IP, at)
 		}
 	}
-	if r := l.total; r.limited() {
+	if r := l.limits.Total; r.limited() {
 		l.all.refill(at, r)
 		b.buckets[inTotal], b.rates[inTotal] = &l.all, r
 	}
 	return b
+}
+
+// billSubnets finds the buckets of ip's subnets.
+func (l *Limiter) billSubnets(b *bill, ip netip.Addr, at int64) {
+	near, far := subnetsOf(ip)
+	if r := l.rate(byNear); r.limited() {
+		b.buckets[byNear], b.rates[byNear] = l.near.get(near, at, r), r
+	}
+	if r := l.rate(byFar); r.limited() {
+		b.buckets[byFar], b.rates[byFar] = l.far.get(far, at, r), r
+	}
+}
+
+// rate returns the rate in force for p.
+func (l *Limiter) rate(p payer) Rate {
+	switch p {
+	case byPeer:
+		return l.limits.PerPeer
+	case byNear:
+		return l.limits.PerPeer.times(l.limits.Near)
+	case byFar:
+		return l.limits.PerPeer.times(l.limits.Far)
+	}
+	return l.limits.Total
 }
 
 // subnetsOf returns ip's /24 and /16, or /56 and /48 if it is IPv6.
@@ -89,9 +109,11 @@ func (b *bill) insist(cost float64) {
 	}
 }
 
-// pay takes cost from every bucket and returns how long the peer is to pause.
-// Of the total's debt it bears the more the emptier its own bucket is.
-func (b *bill) pay(cost float64) (pause time.Duration) {
+// pay takes cost from every bucket and returns how long the peer is to pause, and
+// because of whom. Of the total's debt it bears the more the emptier its own
+// bucket is.
+func (b *bill) pay(cost float64) (pause time.Duration, because payer) {
+	because = byNobody
 	for p, bk := range b.buckets {
 		if bk == nil {
 			continue
@@ -101,9 +123,11 @@ func (b *bill) pay(cost float64) (pause time.Duration) {
 		if payer(p) == inTotal {
 			d = time.Duration(float64(d) * (1 - b.entitled()))
 		}
-		pause = max(pause, d)
+		if d > pause {
+			pause, because = d, payer(p)
+		}
 	}
-	return pause
+	return pause, because
 }
 
 // entitled returns how full the peer's own bucket is, 0 to 1; 0 if peers are not

@@ -18,7 +18,7 @@ func (r Rate) limited() bool { return r.PerSecond > 0 }
 
 // filled returns r with its Burst set.
 func (r Rate) filled() Rate {
-	if r.Burst <= 0 {
+	if r.Burst <= 0 && r.limited() {
 		r.Burst = 10 * r.PerSecond
 	}
 	return r
@@ -35,6 +35,7 @@ func (r Rate) times(f float64) Rate {
 type bucket struct {
 	level float64 // units, as of last
 	last  int64   // nanoseconds since the limiter's first sight of a clock
+	spell
 }
 
 // clockSlack is how far a caller's clock reading may lie behind another's that

@@ -24,16 +24,6 @@ var defaultCosts = [protocol.NumTypes]float64{
 	protocol.GetProviders: 2, protocol.FindNode: 1, protocol.Ping: 0.2,
 }
 
-// DefaultPeerRate is what one peer gets unless told otherwise: far above what
-// honest peers ask for but in bursts (reliability.md §3).
-var DefaultPeerRate = Rate{PerSecond: 100, Burst: 1000}
-
-// Subnets get a multiple of a peer's rate (DESIGN §8).
-const (
-	nearFactor = 8  // a /24 or a /56
-	farFactor  = 32 // a /16 or a /48
-)
-
 // LimiterConfig shapes a limiter. The zero value is a good one.
 type LimiterConfig struct {
 	// PerPeer is each peer's rate; the zero Rate means DefaultPeerRate.
@@ -43,8 +33,11 @@ type LimiterConfig struct {
 	// Subnets gives every /24 (IPv4) or /56 (IPv6) 8 times a peer's rate, and
 	// every /16 or /48 32 times. Senders without an IP are in no subnet.
 	Subnets bool
+	// Egress bounds the answers sent to one peer in bytes a second, see Limits; 0
+	// means 1 MB/s, below zero no bound.
+	Egress float64
 	// MaxPeers is how many peers (and how many subnets) are told apart; 0 means
-	// 4096, about 0.5 MB. Beyond it the longest silent one is forgotten.
+	// 4096, about 0.7 MB. Beyond it the longest silent one is forgotten.
 	MaxPeers int
 	// MaxDebt is the deepest debt as time to pay it off; 0 means 5 s.
 	MaxDebt time.Duration
@@ -71,11 +64,10 @@ type LimiterConfig struct {
 type Limiter struct {
 	costs   [protocol.NumTypes]float64
 	maxDebt float64 // seconds
-	subnets bool
 
 	mu      sync.Mutex
-	perPeer Rate
-	total   Rate
+	limits  Limits    // filled
+	unitOut float64   // bytes of answer that cost a unit
 	epoch   time.Time // what bucket times count from
 	peers   *buckets[peer.ID]
 	near    *buckets[netip.Prefix]
@@ -89,6 +81,7 @@ type LimiterStats struct {
 	Admitted uint64        // requests, paused ones included
 	Paused   uint64        // admitted in debt
 	Pause    time.Duration // sum of all pauses asked for
+	Billed   float64       // units of extra work
 	// Refused, by whose debt it was.
 	LimitedByPeer, LimitedBySubnet, LimitedInTotal uint64
 	Peers                                          int    // held now
@@ -110,34 +103,17 @@ func NewLimiter(cfg LimiterConfig) *Limiter {
 		}
 	}
 	l := &Limiter{
-		costs: cfg.Costs, maxDebt: cfg.MaxDebt.Seconds(), subnets: cfg.Subnets,
+		costs: cfg.Costs, maxDebt: cfg.MaxDebt.Seconds(),
 		peers: newBuckets[peer.ID](cfg.MaxPeers),
 		near:  newBuckets[netip.Prefix](cfg.MaxPeers),
 		far:   newBuckets[netip.Prefix](cfg.MaxPeers),
 	}
-	l.Set(cfg.PerPeer, cfg.Total)
+	limits := Limits{PerPeer: cfg.PerPeer, Total: cfg.Total, Egress: cfg.Egress}
+	if cfg.Subnets {
+		limits.Near, limits.Far = NearFactor, FarFactor
+	}
+	l.Set(limits)
 	return l
-}
-
-// Set changes the rates from now on; the zero Rate means the default, as in
-// LimiterConfig. Levels stay, but none stays above its new burst.
-func (l *Limiter) Set(perPeer, total Rate) {
-	if perPeer == (Rate{}) {
-		perPeer = DefaultPeerRate
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.total.limited() {
-		l.all.level = total.filled().Burst // it starts, and starts full
-	}
-	l.perPeer, l.total = perPeer.filled(), total.filled()
-}
-
-// Rates returns the rates in force.
-func (l *Limiter) Rates() (perPeer, total Rate) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.perPeer, l.total
 }
 
 // Stats returns a snapshot.
@@ -165,13 +141,16 @@ func (l *Limiter) Admit(now time.Time, from protocol.Remote, t protocol.Type, si
 			bill.insist(cost)
 		}
 		*l.limitedBy(refusal)++
+		bill.note(refusal, true)
 		return 0, ErrLimited
 	}
-	pause := min(bill.pay(cost), l.maxPause())
+	pause, because := bill.pay(cost)
 	l.stats.Admitted++
 	if pause > 0 {
+		pause = min(pause, l.maxPause())
 		l.stats.Paused++
 		l.stats.Pause += pause
+		bill.note(because, false)
 	}
 	return pause, nil
 }
@@ -181,8 +160,22 @@ func (l *Limiter) Admit(now time.Time, from protocol.Remote, t protocol.Type, si
 func (l *Limiter) Charge(now time.Time, from protocol.Remote, size int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.charge(now, from, float64(size)/l.unitOut)
+}
+
+// Bill is Charge for units of work: what a request turned out to cost beyond what
+// one of its type and size does.
+func (l *Limiter) Bill(now time.Time, from protocol.Remote, units float64) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.Billed += units
+	return l.charge(now, from, units)
+}
+
+func (l *Limiter) charge(now time.Time, from protocol.Remote, units float64) time.Duration {
 	bill := l.bill(now, from)
-	return min(bill.pay(float64(size)/unitBytesOut), l.maxPause())
+	pause, _ := bill.pay(units)
+	return min(pause, l.maxPause())
 }
 
 // maxPause bounds a pause: who owes more is refused when the pause is over.

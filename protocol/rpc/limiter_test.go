@@ -65,9 +65,9 @@ func TestLimiterAgainstOracle(t *testing.T) {
 				l.Charge(now, remote("p"), 0) // brings it up to now at the old rate, as the oracle does
 				oracle.SetLimitAt(now, rate.Limit(r.PerSecond))
 				if inTotal {
-					l.Set(Unlimited, r)
+					l.Set(Limits{PerPeer: Unlimited, Total: r})
 				} else {
-					l.Set(r, Rate{})
+					l.Set(Limits{PerPeer: r})
 				}
 			}
 		}
@@ -140,7 +140,7 @@ func TestLimiterWindows(t *testing.T) {
 		}
 		k := float64(room)
 		checkWindows(rt, "all, by the room in the table", logs["all"], k*(bound(r)+slack), k*r.PerSecond)
-		checkWindows(rt, "all, by the subnet", logs["all"], bound(r.times(nearFactor))+8*slack, nearFactor*r.PerSecond)
+		checkWindows(rt, "all, by the subnet", logs["all"], bound(r.times(NearFactor))+8*slack, NearFactor*r.PerSecond)
 		checkWindows(rt, "all, in total", logs["all"], bound(total)+0.8*total.PerSecond, total.PerSecond)
 	})
 }
@@ -264,7 +264,7 @@ func TestLimiterCosts(t *testing.T) {
 		protocol.AddProvider: 1, protocol.Ping: 0.2, 99: 1, NoType: 1,
 	} {
 		for _, size := range []int{0, 16 << 10, protocol.MaxFrame} {
-			l := NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1000, Burst: 0.001}, MaxDebt: time.Hour})
+			l := NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1000, Burst: 0.001}, MaxDebt: time.Hour, Egress: -1})
 			want := units + float64(size)/(16<<10)
 			pause, err := l.Admit(t0, remote("p"), typ, size)
 			if got := pause.Seconds() * 1000; err != nil || math.Abs(got-want) > 0.01 {
@@ -322,9 +322,9 @@ func TestLimiterUnlimited(t *testing.T) {
 		t.Errorf("%d peers remembered for nothing", n)
 	}
 	// Limits that are switched on later start with full buckets.
-	l.Set(Rate{PerSecond: 1}, Rate{PerSecond: 1000})
-	if p, total := l.Rates(); p.Burst != 10 || total.Burst != 10_000 {
-		t.Errorf("%v, %v", p, total)
+	l.Set(Limits{PerPeer: Rate{PerSecond: 1}, Total: Rate{PerSecond: 1000}})
+	if in := l.Limits(); in.PerPeer.Burst != 10 || in.Total.Burst != 10_000 {
+		t.Errorf("%+v", in)
 	}
 	if pause, err := l.Admit(t0, from, protocol.PutValue, 0); pause != 0 || err != nil {
 		t.Error(pause, err)
@@ -335,7 +335,7 @@ func TestLimiterUnlimited(t *testing.T) {
 	if _, err := l.Admit(t0, from, protocol.Ping, 0); err != ErrLimited {
 		t.Error(err)
 	}
-	l.Set(Unlimited, Rate{})
+	l.Set(Limits{PerPeer: Unlimited})
 	if pause, err := l.Admit(t0, from, protocol.Ping, 0); pause != 0 || err != nil {
 		t.Error(pause, err)
 	}
@@ -419,7 +419,7 @@ func TestLimiterManyAtOnce(t *testing.T) {
 				l.Charge(now, remote(fmt.Sprint(rng.IntN(16))), 10)
 				switch i % 100 {
 				case 0:
-					l.Set(Rate{PerSecond: 1 + rng.Float64(), Burst: 1000}, Rate{})
+					l.Set(Limits{PerPeer: Rate{PerSecond: 1 + rng.Float64(), Burst: 1000}})
 				case 1:
 					_ = l.Stats()
 				}

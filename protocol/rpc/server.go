@@ -16,6 +16,7 @@
 package rpc
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -28,7 +29,9 @@ import (
 // ClusterLevel (the request's, at least 1), and the handler appends to its lists
 // of peers: it must not put lists there that others see. req and whatever it
 // holds are borrowed until the handler returns. An error resets the stream
-// (wire.md §6) with the code of its method ResetCode() uint32, if it has one.
+// (wire.md §6) with the code of its method ResetCode() uint32, if it has one; what
+// its method Units() float64 says, if it has one, is charged to the sender, beyond
+// what requests of its type and size cost: the work of finding the error.
 //
 // Handlers of Ping and PutValue echo (Message.Echo); peers left in an echo are
 // not sent.
@@ -47,6 +50,11 @@ type charger interface {
 	Charge(now time.Time, from protocol.Remote, size int) (pause time.Duration)
 }
 
+// biller is a Gate that also counts what refusing took.
+type biller interface {
+	Bill(now time.Time, from protocol.Remote, units float64) (pause time.Duration)
+}
+
 // NoType stands for the type of a frame that does not tell its type.
 const NoType protocol.Type = -1
 
@@ -57,6 +65,7 @@ type Server struct {
 	codec    protocol.Codec
 	gate     Gate    // nil: everybody is admitted
 	charge   charger // gate, if it is one
+	bill     biller  // gate, if it is one
 	load     *Load   // nil: no bound on what is handled at a time
 	hook     func(from protocol.Remote, req *protocol.Message)
 	handlers [protocol.NumTypes]Handler
@@ -68,6 +77,7 @@ type Server struct {
 func NewServer(codec protocol.Codec, gate Gate) *Server {
 	s := &Server{codec: codec, gate: gate}
 	s.charge, _ = gate.(charger)
+	s.bill, _ = gate.(biller)
 	return s
 }
 
@@ -177,6 +187,7 @@ func (s *Server) serve(in call, out []byte) (answer []byte, err error) {
 	x.prepare()
 	if err := s.handlers[in.t](in.now, in.from, &x.req, &x.resp); err != nil {
 		c.refused.Add(1)
+		s.billWork(in, err)
 		return nil, fmt.Errorf("%v: %w", in.t, err)
 	}
 	if in.t == protocol.AddProvider {
@@ -195,6 +206,20 @@ func (s *Server) serve(in call, out []byte) (answer []byte, err error) {
 	}
 	c.served.Add(1)
 	return answer, nil
+}
+
+// maxUnits bounds what one refusal is said to have cost, to a peer's whole burst.
+const maxUnits = 1000
+
+// billWork charges the sender for the work that an error says it took.
+func (s *Server) billWork(in call, err error) {
+	var costly interface{ Units() float64 }
+	if s.bill == nil || !errors.As(err, &costly) {
+		return
+	}
+	if units := min(costly.Units(), maxUnits); units > 0 {
+		s.bill.Bill(in.now, in.from, units)
+	}
 }
 
 // encode writes a built answer, trimmed to protocol.MaxAnswer in protobuf form, the

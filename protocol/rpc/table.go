@@ -62,7 +62,7 @@ func (t *buckets[K]) replaceOldest(key K, now int64, r Rate) int32 {
 	}
 	t.unlink(i)
 	delete(t.index, e.key)
-	e.key = key
+	e.key, e.spell = key, spell{}
 	t.index[key] = i
 	return i
 }

@@ -1,0 +1,83 @@
+package rpc
+
+import "math"
+
+// Limits are the figures that a limiter holds peers to. They may change while it
+// works.
+type Limits struct {
+	// PerPeer is each peer's rate; the zero Rate means DefaultPeerRate.
+	PerPeer Rate
+	// Total is the whole process's rate; the zero Rate means Unlimited.
+	Total Rate
+	// Near is how many times a peer's rate a /24 (IPv4) or /56 (IPv6) gets, Far a
+	// /16 or /48; 0 means that subnets are not limited. Senders without an IP are in
+	// no subnet.
+	Near, Far float64
+	// Egress is how many bytes of answers a second a peer is sent at most once its
+	// burst is spent; 0 means DefaultEgress, below zero no other bound than the rate.
+	Egress float64
+}
+
+// DefaultPeerRate is what one peer gets unless told otherwise: far above what
+// honest peers ask for but in bursts (reliability.md §3).
+var DefaultPeerRate = Rate{PerSecond: 100, Burst: 1000}
+
+// DefaultEgress is what one peer may cost of our uplink (reliability.md P7).
+const DefaultEgress = 1e6
+
+// Subnets get a multiple of a peer's rate (DESIGN §8).
+const (
+	NearFactor = 8  // a /24 or a /56
+	FarFactor  = 32 // a /16 or a /48
+)
+
+// filled returns l with every zero field set to what it means.
+func (l Limits) filled() Limits {
+	if l.PerPeer == (Rate{}) {
+		l.PerPeer = DefaultPeerRate
+	}
+	if l.Egress == 0 {
+		l.Egress = DefaultEgress
+	}
+	l.PerPeer, l.Total = l.PerPeer.filled(), l.Total.filled()
+	return l
+}
+
+// unitOut returns how many bytes of answer cost one unit: so many that a peer's
+// rate, spent on nothing else, is no more than its egress.
+func (l Limits) unitOut() float64 {
+	if l.Egress < 0 || !l.PerPeer.limited() {
+		return unitBytesOut
+	}
+	return min(unitBytesOut, l.Egress/l.PerPeer.PerSecond)
+}
+
+// Valid reports whether all figures are numbers that make sense; Set takes others
+// as well, but nobody is served what they say.
+func (l Limits) Valid() bool {
+	for _, x := range [...]float64{l.PerPeer.PerSecond, l.PerPeer.Burst, l.Total.PerSecond, l.Total.Burst, l.Near, l.Far, l.Egress} {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return false
+		}
+	}
+	return l.PerPeer.Burst >= 0 && l.Total.Burst >= 0 && l.Near >= 0 && l.Far >= 0
+}
+
+// Set changes the limits from now on. Levels stay, but none stays above its new
+// burst. The total's bucket starts full when it begins to limit.
+func (l *Limiter) Set(to Limits) {
+	to = to.filled()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.limits.Total.limited() {
+		l.all.level = to.Total.Burst
+	}
+	l.limits, l.unitOut = to, to.unitOut()
+}
+
+// Limits returns the limits in force, all fields set.
+func (l *Limiter) Limits() Limits {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limits
+}
