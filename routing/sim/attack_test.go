@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/kdht/kdht/protocol/rpc"
 )
 
 var attacked = flag.Int("attacked", 50, "how many honest nodes TestAttacks simulates")
@@ -60,8 +58,8 @@ var attacks = []struct {
 	{"poison, 40 /16s, 1 s old", poison(Poison{Sybils: 200, Age: time.Second}), pushedBack(0.9)},
 	{"poison, mined, 10 s old", poison(Poison{Sybils: 200, Age: 10 * time.Second, Mined: true}), pushedBack(0.5)},
 	// P1: a flooder gets at most 500 a second, after a burst of 1,000.
-	{"flood, no limits", flood(nil), func(_ *Report, s *Spoils) bool { return s.Flood.PerSecond > 400 && s.Flood.Refused == 0 }},
-	{"flood, limits", flood(&rpc.LimiterConfig{Subnets: true}), func(r *Report, s *Spoils) bool {
+	{"flood, no limits", flood(Limits{}), func(_ *Report, s *Spoils) bool { return s.Flood.PerSecond > 400 && s.Flood.Refused == 0 }},
+	{"flood, limits", flood(Limits{On: true, Subnets: true}), func(r *Report, s *Spoils) bool {
 		return s.Flood.PerSecond < 300 && s.Flood.Bystanders == 0 && s.Flood.Refused > 0 && r.Near > 0.95
 	}},
 }
@@ -112,8 +110,8 @@ func poison(p Poison) Config {
 	return Config{Lookups: 30, Settle: 2 * time.Minute, Adversaries: Adversaries{Poison: p}}
 }
 
-func flood(limits *rpc.LimiterConfig) Config {
-	return Config{Lookups: 30, Link: Link{Admission: limits}, Adversaries: Adversaries{Flood: Flood{Flooders: 2, Rate: 500, For: 10 * time.Second}}}
+func flood(limits Limits) Config {
+	return Config{Lookups: 30, Link: Link{Limits: limits}, Adversaries: Adversaries{Flood: Flood{Flooders: 2, Rate: 500, For: 10 * time.Second}}}
 }
 
 // besiegedOnly: all lookups of the attacked key end with its Sybils, quickly, and

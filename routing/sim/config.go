@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing/kademlia"
 )
 
@@ -67,8 +66,7 @@ type Link struct {
 	// Dial is how long a dial waits for nothing (5 s), Deadline how long a request
 	// does, its dial included (10 s).
 	Dial, Deadline time.Duration
-	// Admission limits what every honest member serves (nil: nothing is limited).
-	Admission *rpc.LimiterConfig
+	Limits         Limits
 }
 
 // Faults are shares of all members but the anchors.
@@ -132,6 +130,7 @@ func (c *Config) fill() error {
 	orDefault(&c.Link.Conns, 96)
 	orDefault(&c.Link.Dial, 5*time.Second)
 	orDefault(&c.Link.Deadline, 10*time.Second)
+	c.Link.Limits.fill()
 	orDefault(&c.Churn.Scale, 1)
 	orDefault(&c.Churn.Gap, 10*time.Minute)
 	orDefault(&c.Churn.Return, 0.5)

@@ -14,13 +14,14 @@ import (
 type file struct {
 	about
 	amounts
-	Link    link              `toml:"link"`
-	Faults  faults            `toml:"faults"`
-	Churn   churn             `toml:"churn"`
-	Node    node              `toml:"node"`
-	Measure measure           `toml:"measure"`
-	Records records           `toml:"records"`
-	Expect  map[string]string `toml:"expect"`
+	Link        link              `toml:"link"`
+	Adversaries adversaries       `toml:"adversaries"`
+	Faults      faults            `toml:"faults"`
+	Churn       churn             `toml:"churn"`
+	Node        node              `toml:"node"`
+	Measure     measure           `toml:"measure"`
+	Records     records           `toml:"records"`
+	Expect      map[string]string `toml:"expect"`
 }
 
 // about is what is no part of a run.
@@ -50,6 +51,7 @@ type link struct {
 	Conns    int      `toml:"conns" in:"0 1000000"`
 	Dial     duration `toml:"dial" in:"0 1"`
 	Deadline duration `toml:"deadline" in:"0 1"`
+	Limits   limits   `toml:"limits"`
 }
 
 type faults struct {

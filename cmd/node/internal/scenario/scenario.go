@@ -72,6 +72,7 @@ func (s *Scenario) Scale(nodes, lookups int) error {
 // clean is the same network without anything that goes wrong.
 func clean(c sim.Config) sim.Config {
 	c.Faults, c.Churn, c.Records.Jumps, c.Link.Loss, c.Compare = sim.Faults{}, sim.Churn{}, sim.Jumps{}, 0, false
+	c.Adversaries = sim.Adversaries{}
 	return c
 }
 
