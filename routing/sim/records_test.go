@@ -92,6 +92,36 @@ func TestSameSeedSameRecords(t *testing.T) {
 	}
 }
 
+// Owners that come back put their values again and announce themselves again;
+// meanwhile their records count as nobody's.
+func TestOwnersComeBack(t *testing.T) {
+	cfg := Config{
+		Seed: 65, Nodes: 50, Churn: Churn{Comeback: Comeback{Share: 1, After: 3 * time.Minute, Within: time.Second, Down: 4 * time.Minute}},
+		Records: Records{Values: 30, Providers: 30, For: 12 * time.Minute, Reads: 0.5, Every: 100 * time.Hour},
+	}
+	r, report, err := simulated(t.Context(), cfg, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again [2]int // records whose owners restart; the anchors do not
+	for i := range r.records.records {
+		if r.records.records[i].owner >= Anchors {
+			again[i/30]++
+		}
+	}
+	for i, u := range []Upkeep{report.Kept.Values, report.Kept.Providers} {
+		if u.Puts != 30+again[i] || u.LastTended != (Reads{Ended: 30, Found: 30}) || u.LastOrphaned.Ended > 0 {
+			t.Errorf("kind %d, %d owners have come back: %+v", i, again[i], u)
+		}
+		if u.Orphaned.Ended < 20 || u.Tended.Ended < 80 {
+			t.Errorf("kind %d: with the owner %+v, without %+v", i, u.Tended, u.Orphaned)
+		}
+	}
+	if report.Kept.CutShort == 0 {
+		t.Error("no operation was cut short, though everybody has gone at the same moment")
+	}
+}
+
 // A durable member comes back with its values, and without provider records.
 func TestDurableMembers(t *testing.T) {
 	cfg := Config{Nodes: 30, Records: Records{Values: 1, Providers: 1, Durable: true}}
