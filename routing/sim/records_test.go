@@ -230,6 +230,12 @@ func TestEveryInvariantOfRecordsCanFail(t *testing.T) {
 			r.goesDown(2, Refuse)
 			k.acknowledged(d, &kademlia.Result{Report: kademlia.Report{Holders: id(r, 2)}})
 		}},
+		{"", func(r *run, k *keeping, _ witness) { // who acknowledged has lost it since
+			d := k.begin(1, 0, firstPut)
+			r.goesDown(2, Refuse)
+			r.comeUp(2)
+			k.acknowledged(d, &kademlia.Result{Report: kademlia.Report{Holders: id(r, 2)}})
+		}},
 		{"nobody of this run", func(_ *run, k *keeping, _ witness) {
 			k.acknowledged(k.begin(1, 0, firstPut), &kademlia.Result{Report: kademlia.Report{Holders: []peer.ID{"x"}}})
 		}},
@@ -265,6 +271,16 @@ func TestEveryInvariantOfRecordsCanFail(t *testing.T) {
 		}},
 		{"", func(r *run, k *keeping, _ witness) { // nobody holds it
 			late(r)
+			k.begin(3, 0, read).wasRead(epoch, missed)
+		}},
+		{"", func(r *run, k *keeping, w witness) { // only the reader holds it, who does not ask itself
+			w.put(0)
+			late(r)
+			k.begin(2, 0, read).wasRead(epoch, missed)
+		}},
+		{"", func(r *run, k *keeping, w witness) { // it came after the read began
+			late(r)
+			w.put(0)
 			k.begin(3, 0, read).wasRead(epoch, missed)
 		}},
 		{"", func(r *run, k *keeping, w witness) { // a request has failed

@@ -8,22 +8,25 @@ import (
 )
 
 // A third of the network restarts within minutes. Those that have saved their
-// tables know their neighbours again within a minute, with no anchor's help.
-func TestRestartsWithSavedTables(t *testing.T) {
-	cfg := Config{
-		Seed: 70, Nodes: 150, Lookups: 60, Rate: 0.2, Measure: Measure{From: 200 * time.Second},
-		Churn: Churn{Comeback: Comeback{Saved: true, Share: 0.33, After: 10 * time.Second, Within: 2 * time.Minute, Down: 20 * time.Second}},
-	}
-	r, report, err := simulated(t.Context(), cfg, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := report.Back
-	if b == nil || b.Back < 30 || b.Known < 0.97 || b.Size < 40 || report.Fired[Restarted.String()] != uint64(b.Back) {
-		t.Errorf("%+v came back, fired %v", b, report.Fired)
-	}
-	if report.Success < 1 || report.Near < 0.95 || len(r.comebacks.saved) > 0 {
-		t.Errorf("success %.4f, near %.4f; %d tables are still kept", report.Success, report.Near, len(r.comebacks.saved))
+// tables know their neighbours again 20 s later, before any would turn to an anchor.
+func TestPromiseOfSavedTables(t *testing.T) {
+	for _, saved := range []bool{true, false} {
+		cfg := Config{
+			Seed: 70, Nodes: *size, Lookups: 60, Rate: 0.2, Measure: Measure{From: 200 * time.Second},
+			Churn: Churn{Comeback: Comeback{Saved: saved, Share: 0.33, After: 10 * time.Second, Within: 2 * time.Minute, Down: 20 * time.Second}},
+		}
+		r, report, err := simulated(t.Context(), cfg, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := report.Back
+		t.Logf("saved %v: %+v, %d requests, %d dials; near %.4f", saved, b, report.Requests, report.Dials, report.Near)
+		if b == nil || b.Back < *size/5 || b.Known < 0.95 || b.Size < 40 || report.Fired[Restarted.String()] != uint64(b.Back) {
+			t.Errorf("saved %v: %+v came back, fired %v", saved, b, report.Fired)
+		}
+		if report.Success < 1 || report.Near < 0.95 || len(r.comebacks.saved) > 0 {
+			t.Errorf("saved %v: success %.4f, near %.4f; %d tables are still kept", saved, report.Success, report.Near, len(r.comebacks.saved))
+		}
 	}
 }
 
