@@ -147,6 +147,26 @@ func TestDurableMembers(t *testing.T) {
 	}
 }
 
+// A durable member whose clock is set back while it is down takes its records for
+// new ones: they outlive their time, which is counted and not held against it.
+func TestDurableMemberSetBackWhileDown(t *testing.T) {
+	r, k, w := withRecords(t, Config{Nodes: 30, Records: Records{Values: 1, Durable: true}})
+	w.put(0)
+	r.goesDown(2, BlackHole)
+	r.now += int64(47 * time.Hour)
+	k.off[2] = -int64(60 * time.Hour)
+	r.comeUp(2)
+	r.now += int64(10 * time.Hour)
+	k.aged(2)
+	if k.clocks.Outlived != 1 || r.checks.broken > 0 {
+		t.Errorf("after 57 h %d records have outlived their time; %v", k.clocks.Outlived, r.checks.violations)
+	}
+	r.now += int64(39 * time.Hour)
+	if k.holds(2, 0) {
+		t.Error("it still holds the record 49 h after it came back")
+	}
+}
+
 // A clock that jumps makes nothing immortal, and makes too old only what the jump
 // adds enough to.
 func TestClockJumps(t *testing.T) {

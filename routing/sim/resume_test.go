@@ -33,7 +33,10 @@ func TestPromiseOfSavedTables(t *testing.T) {
 // Who has saved nothing turns to an anchor, and so does who finds none of the
 // peers it has saved.
 func TestWhoFindsNobodyTurnsToAnAnchor(t *testing.T) {
-	cfg := Config{Seed: 71, Nodes: 40, Churn: Churn{Comeback: Comeback{Saved: true}}}
+	cfg := Config{
+		Seed: 71, Nodes: 40, Churn: Churn{Comeback: Comeback{Saved: true}},
+		Node: kademlia.Config{Timing: kademlia.Timing{Refresh: -1, Probe: -1}}, // so that nobody else finds it
+	}
 	if err := cfg.fill(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +72,7 @@ func TestPromiseOfRestartedSide(t *testing.T) {
 	for seed := range *seeds {
 		side := func(anchor bool) (*run, Report) {
 			cfg := Config{
-				Seed: 700 + seed, Nodes: *size, Lookups: 138, Rate: 0.05, Measure: Measure{From: 42 * time.Minute},
+				Seed: 700 + seed, Nodes: *size, Lookups: 552, Rate: 0.2, Measure: Measure{From: 41*time.Minute + 10*time.Second},
 				Churn:  Churn{Comeback: Comeback{Saved: true, Anchor: anchor}},
 				Faults: Faults{Partition: 0.5, CutFor: 40 * time.Minute, Restart: 40*time.Minute + time.Second},
 			}
@@ -87,7 +90,7 @@ func TestPromiseOfRestartedSide(t *testing.T) {
 		if _, alone := side(false); alone.Near > 0.1 || alone.Table.Known > 0.75 {
 			t.Errorf("without an anchor the sides found each other: near %.4f, %.4f of the neighbours known", alone.Near, alone.Table.Known)
 		}
-		if _, told := side(true); told.Near < 0.99 || told.Table.Known < 0.99 {
+		if _, told := side(true); told.Near < 0.99 || told.Table.Known < 0.95 {
 			t.Errorf("with an anchor: near %.4f, %.4f of the neighbours known", told.Near, told.Table.Known)
 		}
 	}
