@@ -15,7 +15,8 @@ import (
 // frames one after the other.
 type server struct {
 	*registry
-	cfg Config
+	cfg      Config
+	outcomes outcomes
 }
 
 func newServer(cfg Config) *server { return &server{registry: newRegistry(cfg), cfg: cfg} }
@@ -27,8 +28,10 @@ func (v *server) serve(s network.Stream, handle FrameHandler) {
 	err := v.add(in)
 	if err == nil {
 		defer v.leave(in)
+		v.outcomes.accepted.Add(1)
 		err = v.converse(in, handle)
 	}
+	v.outcomes.note(err)
 	if err == io.EOF {
 		_ = s.Close()
 		return

@@ -3,6 +3,7 @@ package routing
 import (
 	"time"
 
+	"github.com/kdht/kdht/host"
 	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing/kademlia"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -33,7 +34,10 @@ type Stats struct {
 	Server, JSON rpc.ServerStats
 	Limiter      rpc.LimiterStats
 	Load         rpc.LoadStats
-	Client       rpc.ClientStats
+	// Inbound is what became of others' streams; zero on a transport that does not
+	// tell.
+	Inbound host.Stats
+	Client  rpc.ClientStats
 }
 
 // Stored counts records.
@@ -60,6 +64,9 @@ func (d *DHT) Stats() Stats {
 		Table: d.loop.node.View().Len(), Operations: len(d.turns.slots), Started: d.turns.started.Load(),
 		CacheHits: c.hits, CacheMisses: c.misses,
 		Server: d.server.main.Stats(), Limiter: d.server.limiter.Stats(), Load: d.server.load.Stats(), Client: d.network.client.Stats(),
+	}
+	if t, tells := d.transport.(interface{ Stats() host.Stats }); tells {
+		s.Inbound = t.Stats()
 	}
 	s.Mode, s.Reason = d.role.now()
 	s.Connected, s.Speaking, _ = d.book.count()

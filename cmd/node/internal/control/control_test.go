@@ -47,6 +47,13 @@ func TestOperationsReachTheNode(t *testing.T) {
 	check("closest", closest, err, &Closest{Peers: []Peer{{ID: "k"}}})
 	pong, err := c.Ping(ctx, PingRequest{Peer: Peer{ID: "x", Addrs: []string{"a", "b"}}}, w)
 	check("ping", pong, err, &Pong{Millis: 2})
+	throttle, err := c.Throttle(ctx, ThrottleRequest{Count: 7})
+	check("throttle", throttle, err, &Throttle{Workers: 7})
+	near := 2.5
+	throttle, err = c.SetThrottle(ctx, SetThrottleRequest{Near: &near})
+	check("set-throttle", throttle, err, &Throttle{Limits: Limits{Near: 2.5}})
+	released, err := c.Release(ctx, ReleaseRequest{Who: "x"})
+	check("release", released, err, &Released{Who: "x", Held: true})
 	if want := []string{"provider p", "provider p", "hop x"}; !reflect.DeepEqual(events, want) {
 		t.Errorf("events %q, want %q", events, want)
 	}

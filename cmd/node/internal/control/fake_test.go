@@ -52,6 +52,18 @@ func (f *fakeNode) Ping(_ context.Context, r PingRequest, _ Watch) (*Pong, error
 	return &Pong{Millis: float64(len(r.Addrs))}, nil
 }
 
+func (f *fakeNode) Throttle(_ context.Context, r ThrottleRequest) (*Throttle, error) {
+	return &Throttle{Workers: r.Count}, nil
+}
+
+func (f *fakeNode) SetThrottle(_ context.Context, r SetThrottleRequest) (*Throttle, error) {
+	return &Throttle{Limits: Limits{Near: *r.Near}}, nil
+}
+
+func (f *fakeNode) Release(_ context.Context, r ReleaseRequest) (*Released, error) {
+	return &Released{Who: r.Who, Held: true}, nil
+}
+
 // socketPath is a path for a socket, short enough for every system.
 func socketPath(t *testing.T) string {
 	t.Helper()

@@ -26,6 +26,7 @@ type Node interface {
 	Closest(ctx context.Context, r ClosestRequest, w Watch) (*Closest, error)
 	// Ping asks one peer for a sign of life.
 	Ping(ctx context.Context, r PingRequest, w Watch) (*Pong, error)
+	Throttler
 }
 
 // Watch is told what happens while an operation runs; nil means nobody watches.

@@ -85,6 +85,11 @@ func (s *Server) routes(n Node) http.Handler {
 	handle(s, mux, "find-peer", n.FindPeer)
 	handle(s, mux, "closest", n.Closest)
 	handle(s, mux, "ping", n.Ping)
+	handle(s, mux, "throttle", func(ctx context.Context, r ThrottleRequest, _ Watch) (*Throttle, error) { return n.Throttle(ctx, r) })
+	handle(s, mux, "set-throttle", func(ctx context.Context, r SetThrottleRequest, _ Watch) (*Throttle, error) {
+		return n.SetThrottle(ctx, r)
+	})
+	handle(s, mux, "release", func(ctx context.Context, r ReleaseRequest, _ Watch) (*Released, error) { return n.Release(ctx, r) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		newLines(w).send(line{Error: Errorf(Usage, "this node knows no operation %q: is it of another version?", r.URL.Path)})
 	})
