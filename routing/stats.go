@@ -28,16 +28,21 @@ type Stats struct {
 	CacheHits, CacheMisses uint64
 	// Stored is what our stores hold.
 	Stored Stored
-	// Server and JSON count requests served, by format; Limiter what the gate
-	// before both has done, Load what the queue behind it; Client what we asked of
-	// others.
+	// Served is what others asked of us, Client what we asked of others.
+	Served
+	Client rpc.ClientStats
+}
+
+// Served is what others asked of us.
+type Served struct {
+	// Server and JSON count requests, by format; Limiter what the gate before both
+	// has done, Load what the queue behind it.
 	Server, JSON rpc.ServerStats
 	Limiter      rpc.LimiterStats
 	Load         rpc.LoadStats
 	// Inbound is what became of others' streams; zero on a transport that does not
 	// tell.
 	Inbound host.Stats
-	Client  rpc.ClientStats
 }
 
 // Stored counts records.
@@ -63,7 +68,8 @@ func (d *DHT) Stats() Stats {
 	s := Stats{
 		Table: d.loop.node.View().Len(), Operations: len(d.turns.slots), Started: d.turns.started.Load(),
 		CacheHits: c.hits, CacheMisses: c.misses,
-		Server: d.server.main.Stats(), Limiter: d.server.limiter.Stats(), Load: d.server.load.Stats(), Client: d.network.client.Stats(),
+		Served: Served{Server: d.server.main.Stats(), Limiter: d.server.limiter.Stats(), Load: d.server.load.Stats()},
+		Client: d.network.client.Stats(),
 	}
 	if t, tells := d.transport.(interface{ Stats() host.Stats }); tells {
 		s.Inbound = t.Stats()
