@@ -291,6 +291,7 @@ func TestMatch(t *testing.T) {
 		{"find with key", find("a"), find("a"), answers},
 		{"find with other key", find("a"), find("b"), stray},
 		{"other type", find("a"), get("a"), stray},
+		{"acknowledgement", find("a"), &protocol.Message{Type: protocol.AddProvider, Key: []byte("a")}, stray},
 		{"get without anything", get("a"), bare(protocol.GetValue), answers},
 		{"get with record", get("a"), record(get("a"), "a", "v"), answers},
 		{"get, record only", get("a"), record(bare(protocol.GetValue), "a", "v"), answers},

@@ -1,0 +1,91 @@
+package mutation
+
+// Bugs in timers, probes, refresh and reprovide: what happens while nobody asks.
+var upkeepBugs = []Bug{
+	{
+		Name: "latest-timer-first", File: "routing/kademlia/timers.go", In: core,
+		Old: "return a.Before(b)", New: "return b.Before(a)",
+		Why: "the node sleeps until the last of its deadlines",
+	},
+	{
+		Name: "timer-misplaced", File: "routing/kademlia/timers.go", In: core,
+		Old: "t[j].place(j)", New: "",
+		Why: "taking one timer out of the heap takes another's",
+	},
+	{
+		Name: "request-without-deadline", File: "routing/kademlia/requests.go", In: core,
+		Old: "heap.Push(&rs.deadlines, r)", New: "r.slot = -1",
+		Why: "a peer that says nothing is waited for without end",
+	},
+	{
+		Name: "given-up-at-once", File: "routing/kademlia/requests.go", In: core,
+		Old: "if r.stage == prompt && rs.timing.GiveUp > rs.timing.Slot {", New: "if r.stage == prompt && rs.timing.GiveUp < rs.timing.Slot {",
+		Why: "who does not answer within a second has failed",
+	},
+	{
+		Name: "sleeps-through-probes", File: "routing/kademlia/node.go", In: core,
+		Old: "n.prober.nextDeadline()", New: "time.Time{}",
+		Why: "probes wait for other traffic: how two deployed implementations hang",
+	},
+	{
+		Name: "evicted-at-the-first-failure", File: "routing/kademlia/probe.go", In: core,
+		Old: "case !e.doubted && !now.Before(p.pause):\n\t\te.doubted = true\n\t\tp.member(now, e)\n\t\tp.control(now, e)",
+		New: "case !e.doubted:\n\t\tn.evict(now, e.contact, errProbeFailed)",
+		Why: "one lost probe costs a place in the table",
+	},
+	{
+		Name: "outage-empties-the-table", File: "routing/kademlia/requests.go", In: core,
+		Old: "return !rs.answered.Before(r.sent)", New: "return rs != nil",
+		Why: "when our own network fails, everybody else is thrown out",
+	},
+	{
+		Name: "probe-slots-leak", File: "routing/kademlia/probe.go", In: core,
+		Old: "p.prober.inFlight--", New: "if p.member {\n\t\tp.prober.inFlight--\n\t}",
+		Why: "after a few newcomers nobody is probed any more",
+	},
+	{
+		Name: "candidate-known-for-ever", File: "routing/kademlia/probe.go", In: core,
+		Old: "p.prober.asked = slices.Delete(p.prober.asked, i, i+1)", New: "_ = i",
+		Why: "a peer that once failed to answer never gets in",
+	},
+	{
+		Name: "newest-member-contested", File: "routing/kademlia/probe.go", In: core,
+		Old: "oldest, at := &b.members[0]", New: "oldest, at := &b.members[len(b.members)-1]",
+		Why: "a newcomer has the wrong member probed, and the dead keep their places",
+	},
+	{
+		Name: "refresh-runs-once", File: "routing/kademlia/refresh.go", In: core,
+		Old: "r.schedule(now)\n\twaiters", New: "waiters",
+		Why: "the table is refreshed once and never again",
+	},
+	{
+		Name: "refresh-repeats-what-lookups-did", File: "routing/kademlia/refresh.go", In: core,
+		Old: " && b.refreshed <= due", New: " && due > 0",
+		Why: "every round asks every bucket, however busy the node",
+	},
+	{
+		Name: "no-early-rounds", File: "routing/kademlia/refresh.go", In: core,
+		Old: "if r.rounds < len(early) &&", New: "if r.rounds < 0 &&",
+		Why: "peers that join together miss each other for ten minutes",
+	},
+	{
+		Name: "reprovide-lost-after-failure", File: "routing/kademlia/reprovide.go", In: core,
+		Old: "if res.Err != nil {\n", New: "if res.Err != nil {\n\t\treturn\n",
+		Why: "a key whose announcement failed once is announced no more",
+	},
+	{
+		Name: "no-retry-of-announcements", File: "routing/kademlia/reprovide.go", In: core,
+		Old: "if res.Err != nil {\n", New: "if res.Err == nil && now.IsZero() {\n",
+		Why: "a key whose announcement failed is not found for 22 hours",
+	},
+	{
+		Name: "stopped-key-announced", File: "routing/kademlia/reprovide.go", In: core,
+		Old: "if r.byKey[p.key] != p {\n\t\treturn", New: "if r.byKey[p.key] != p && now.IsZero() {\n\t\treturn",
+		Why: "a key taken back while it is announced comes back",
+	},
+	{
+		Name: "announcements-leak", File: "routing/kademlia/reprovide.go", In: core,
+		Old: "r.inFlight--\n", New: "if res.Err == nil {\n\t\tr.inFlight--\n\t}\n",
+		Why: "after four failures nothing is announced any more",
+	},
+}
