@@ -113,7 +113,7 @@ func TestPicturesOfNearlyNothing(t *testing.T) {
 
 // docs/sim-scale.svg shows the runs of docs/sim-scale.json. Both are made anew by
 //
-//	go test ./routing/sim -run ScalePicture -v -sizes 1000,2000,5000,10000 -timeout 2h
+//	go test ./routing/sim -run ScalePicture -v -sizes 1000,2000,5000,10000,20000 -timeout 2h
 func TestScalePicture(t *testing.T) {
 	const figures, picture = "../../docs/sim-scale.json", "../../docs/sim-scale.svg"
 	if *sizes != "" {
