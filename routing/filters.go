@@ -1,6 +1,8 @@
 package routing
 
 import (
+	"net/netip"
+
 	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing/kademlia"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -41,12 +43,22 @@ func (f *Filters) peers(own func(peer.AddrInfo) bool) func(*kademlia.Contact) bo
 	return direct
 }
 
-// direct reports whether an address of c leads to it without a relay.
+// direct reports whether an address of c leads to it, without a relay and whatever
+// the DNS says: where it is belongs to what is bounded.
 func direct(c *kademlia.Contact) bool {
 	for _, a := range c.Peer.Addrs {
-		if profile.Direct(a) {
+		if _, ok := profile.Locate(a); ok {
 			return true
 		}
 	}
 	return false
+}
+
+// locate returns what the node bounds subnets by; nil in networks whose peers may
+// all be in one.
+func (f *Filters) locate() func([]byte) (netip.AddrPort, bool) {
+	if f.Profile == profile.Public {
+		return profile.Locate
+	}
+	return nil
 }

@@ -23,12 +23,10 @@ const (
 )
 
 // slots keeps room where others fill it. A flood of connections, each by a peer
-// never seen before, costs newcomers their places and nobody else: where there is
-// no room for one more inbound connection, one of a peer that has not proved
-// useful is closed. Half of the places are for those that have settled: while
-// newcomers hold the other half, the one of them that came first goes, having had
-// its time; else the youngest that has settled. So goes the oldest handshake where
-// there are too many: silent sockets before those that say something.
+// never seen before, costs strangers their places and nobody else: where there is
+// no room for one more inbound connection, the youngest of a peer that has not
+// proved useful is closed, unless it is younger than settling, then the oldest.
+// So is the oldest handshake where there are too many: silent sockets go first.
 //
 // A peer is proven that somebody has protected or tagged with a value at the
 // connection manager: the DHT does both with members of its table.
@@ -90,26 +88,27 @@ func (s *slots) Disconnected(_ network.Network, c network.Conn) {
 
 // victim returns the connection to be closed for another; nil if all peers are
 // proven.
-func (s *slots) victim() network.Conn {
+func (s *slots) victim() (chosen network.Conn) {
 	settled := s.now().Add(-settling)
-	var first, youngest network.Conn // of those that have not settled, and of those that have
-	newcomers := 0
+	var at time.Time
 	for c, since := range s.open {
-		switch young := since.After(settled); {
-		case s.proven(c.RemotePeer()):
-		case young:
-			newcomers++
-			if first == nil || since.Before(s.open[first]) {
-				first = c
-			}
-		case youngest == nil || since.After(s.open[youngest]):
-			youngest = c
+		if chosen != nil && !better(since, at, settled) || s.proven(c.RemotePeer()) {
+			continue
 		}
+		chosen, at = c, since
 	}
-	if youngest == nil || 2*newcomers >= s.inbound {
-		return first
+	return chosen
+}
+
+// better reports whether a connection since a is rather to be closed than one
+// since b: the youngest of the settled, else the oldest.
+func better(a, b, settled time.Time) bool {
+	if as, bs := !a.After(settled), !b.After(settled); as != bs {
+		return as
+	} else if as {
+		return a.After(b)
 	}
-	return youngest
+	return a.Before(b)
 }
 
 func (s *slots) proven(p peer.ID) bool {

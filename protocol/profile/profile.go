@@ -193,8 +193,12 @@ func (w *Place) follow(rest []byte) bool {
 	return true
 }
 
-// Direct reports whether a dial to addr would lead to the peer itself.
-func Direct(addr []byte) bool {
+// Locate returns the IP address and port that a dial to addr itself leads to;
+// false if only the DNS or a relay knows.
+func Locate(addr []byte) (netip.AddrPort, bool) {
 	w, ok := Where(addr)
-	return ok && !w.Relayed
+	if !ok || w.Relayed || w.Name != nil {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(w.IP, w.Port), true
 }

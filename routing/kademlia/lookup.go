@@ -16,6 +16,7 @@ const (
 	slow                     // asked, holds no slot any more, is still waited for
 	answered                 // has answered, in time or late
 	failed                   // has failed, or been given up
+	barred                   // known, not to be dialed as things are
 )
 
 // candidate is a peer on the way to the target.
@@ -27,7 +28,12 @@ type candidate struct {
 	given   bool // take has returned it
 	lost    bool // could not be reached under the addresses known
 	retried bool // has been given another chance, under others
+	named   namers
+	payer   uint8 // whose account a dial to it is on; 0: nobody's
 }
+
+// out reports whether the candidate is not counted on.
+func (c *candidate) out() bool { return c.state == failed || c.state == barred }
 
 // Lookup is one iterative walk towards a target and nothing else (the paper,
 // §2.3; wire.md §9): candidates in order of distance, each with its state.
@@ -38,13 +44,17 @@ type candidate struct {
 // are asked at once. The lookup is done when the k nearest live candidates have
 // all answered, or after maxAsked requests. A candidate that fails makes room
 // for the next nearest; one that answers after having been given up counts as
-// answered again.
+// answered again. So does one that is barred, since nothing may be dialed for its
+// sake; it is looked at anew when somebody else names it, or dials turn out well.
 type Lookup struct {
 	target         keyspace.Key
 	k, alpha, beta int
 	candidates     []candidate // nearest first
 	slots          int         // candidates in state asking
 	asked          int
+	cfg            *Config // nil: subnets are not bounded
+	dials          *dials  // nil: nor are dials
+	by             uint8   // who names the candidates that are being added
 }
 
 const (
@@ -102,7 +112,7 @@ func (l *Lookup) find(key *keyspace.Key) (int, bool) {
 // must not decide alone where it is. One that was asked in vain gets one more
 // chance.
 func (c *candidate) profits(addrs [][]byte) bool {
-	if c.state != heard && (c.state != failed || !c.lost || c.retried) {
+	if c.state != heard && c.state != barred && (c.state != failed || !c.lost || c.retried) {
 		return false
 	}
 	for _, a := range addrs {
@@ -117,7 +127,7 @@ func (c *candidate) profits(addrs [][]byte) bool {
 func (l *Lookup) add(c *Contact, hop int) {
 	i, known := l.find(&c.Key)
 	if known {
-		l.candidates[i].learn(c)
+		l.candidates[i].learn(c, l.by)
 		return
 	}
 	if i >= maxCandidates {
@@ -129,18 +139,29 @@ func (l *Lookup) add(c *Contact, hop int) {
 		}
 	}
 	l.candidates = slices.Insert(l.candidates, i, candidate{
-		contact: c, near: prefixOf(&l.target) ^ prefixOf(&c.Key), hop: uint16(hop),
+		contact: c, near: prefixOf(&l.target) ^ prefixOf(&c.Key), hop: uint16(hop), named: namers{l.by},
 	})
 }
 
-// learn takes in what another answer says of the candidate's addresses.
-func (c *candidate) learn(told *Contact) {
+// learn takes in what another answer, by's, says of the candidate's addresses.
+func (c *candidate) learn(told *Contact, by uint8) {
 	switch {
 	case !c.profits(told.Peer.Addrs):
-	case c.state == heard:
-		c.contact = merged(c.contact, told)
+		return
+	case c.state == heard || c.state == barred:
+		c.contact, c.state = merged(c.contact, told), heard
 	default:
 		c.contact, c.state, c.retried = told, heard, true
+		c.named = namers{}
+	}
+	c.named.note(by)
+}
+
+// seconded notes that one more has named candidate i, without news: who is barred
+// on others' account may be asked on this one's.
+func (l *Lookup) seconded(i int) {
+	if c := &l.candidates[i]; c.named[0] != 0 && c.named.note(l.by) && c.state == barred {
+		c.state = heard
 	}
 }
 
@@ -148,7 +169,7 @@ func (c *candidate) learn(told *Contact) {
 // asked, and reports whether there was one.
 func (l *Lookup) dropFarthest(position int) bool {
 	for i := len(l.candidates) - 1; i >= position; i-- {
-		if l.candidates[i].state == heard {
+		if s := l.candidates[i].state; s == heard || s == barred {
 			l.candidates = slices.Delete(l.candidates, i, i+1)
 			return true
 		}
@@ -168,10 +189,14 @@ func (l *Lookup) Next() *Contact {
 	for i := range l.candidates {
 		c := &l.candidates[i]
 		switch {
-		case c.state == failed:
+		case c.out():
 			continue
 		case c.state == heard && c.contact.HasAddrs():
-			return l.ask(i)
+			if !l.surplus(i) && l.dials.open(c) {
+				return l.ask(i)
+			}
+			c.state = barred
+			continue
 		case c.state == heard && bare < 0:
 			bare = i
 		}
@@ -179,10 +204,14 @@ func (l *Lookup) Next() *Contact {
 			break
 		}
 	}
-	if bare >= 0 && l.slots == 0 {
-		return l.ask(bare)
+	if bare < 0 || l.slots > 0 {
+		return nil
 	}
-	return nil
+	if !l.dials.open(&l.candidates[bare]) {
+		l.candidates[bare].state = barred
+		return l.Next()
+	}
+	return l.ask(bare)
 }
 
 func (l *Lookup) ask(i int) *Contact {
@@ -198,7 +227,7 @@ func (l *Lookup) budget() int {
 	live := 0
 	for i := range l.candidates {
 		switch l.candidates[i].state {
-		case failed:
+		case failed, barred:
 			continue
 		case answered:
 			if live++; live == l.beta {
@@ -212,7 +241,8 @@ func (l *Lookup) budget() int {
 }
 
 // Done reports whether nothing more is to be asked or waited for: the k nearest
-// live candidates have all answered.
+// live candidates have all answered. Those on whose account one is barred are nearer
+// than that one, so that it is not left out while it may still be asked.
 func (l *Lookup) Done() bool {
 	live := 0
 	for i := range l.candidates {
@@ -240,6 +270,7 @@ func (l *Lookup) Answered(key *keyspace.Key, closer []*Contact) (hop int) {
 		return 0
 	}
 	l.settle(i, answered)
+	l.reached(i)
 	hop = int(l.candidates[i].hop)
 	for _, c := range closer {
 		l.add(c, hop+1)
@@ -253,6 +284,23 @@ func (l *Lookup) Failed(key *keyspace.Key, lost bool) {
 	if i, known := l.find(key); known && l.candidates[i].state != answered {
 		l.settle(i, failed)
 		l.candidates[i].lost = lost
+		if l.cfg != nil && l.cfg.Locate != nil {
+			l.release() // there may be room for another of its subnet
+		}
+	}
+}
+
+// Reached notes that the peer with this key, whatever it has answered, is where it
+// was dialed.
+func (l *Lookup) Reached(key *keyspace.Key) {
+	if i, known := l.find(key); known {
+		l.reached(i)
+	}
+}
+
+func (l *Lookup) reached(i int) {
+	if l.dials.done(&l.candidates[i]) {
+		l.release()
 	}
 }
 
@@ -278,7 +326,7 @@ func (l *Lookup) take() *Contact {
 	live := 0
 	for i := range l.candidates {
 		c := &l.candidates[i]
-		if c.state == failed || c.state == heard && l.asked >= maxAsked {
+		if c.out() || c.state == heard && l.asked >= maxAsked {
 			continue
 		}
 		if c.state == answered && !c.given {
@@ -298,7 +346,7 @@ func (l *Lookup) near(key *keyspace.Key) bool {
 	at, known := l.find(key)
 	live := 0
 	for i := range l.candidates[:at] {
-		if l.candidates[i].state != failed {
+		if !l.candidates[i].out() {
 			live++
 		}
 	}
@@ -337,7 +385,7 @@ func (l *Lookup) appendAnswered(dst []*Contact, n int) []*Contact {
 		if n <= 0 {
 			break
 		}
-		if l.candidates[i].state == answered {
+		if l.candidates[i].state == answered && !l.surplus(i) {
 			dst = append(dst, l.candidates[i].contact)
 			n--
 		}

@@ -55,6 +55,7 @@ func (q *query) start(now time.Time) {
 		seeds = append(seeds, n.cache.get(now, &q.target)...)
 	}
 	q.lookup = newLookup(q.target, n.cfg.K, n.cfg.Alpha, n.cfg.Beta, seeds)
+	q.lookup.cfg, q.lookup.dials = &n.cfg, n.newDials()
 	if len(seeds) == 0 {
 		q.finish(now, ErrNoPeers)
 		return
@@ -64,6 +65,7 @@ func (q *query) start(now time.Time) {
 
 // ask asks whom the lookup names.
 func (q *query) ask(now time.Time) {
+	q.node.recent.turn(now)
 	for c := q.lookup.Next(); c != nil; c = q.lookup.Next() {
 		q.report.Asked++
 		q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
@@ -141,6 +143,7 @@ func (q *query) answered(now time.Time, r *request, m *protocol.Message, late bo
 	closer := q.heard(m)
 	q.node.cfg.Trace.answered(q.id, from, closer)
 	hop := q.lookup.Answered(&from.Key, closer)
+	q.lookup.by = 0
 	q.report.Hops = max(q.report.Hops, hop)
 	satisfied := q.spread == nil && q.goal.response(now, q, from, m)
 	switch {
@@ -163,6 +166,9 @@ func (q *query) failed(now time.Time, r *request, err error) {
 	q.report.Failed.count(err)
 	q.node.cfg.Trace.failed(q.id, to, err)
 	q.lookup.Failed(&to.Key, errors.Is(err, protocol.ErrUnreachable))
+	if errors.Is(err, protocol.ErrRefused) || errors.Is(err, protocol.ErrMalformed) || errors.Is(err, protocol.ErrUnsupported) {
+		q.lookup.Reached(&to.Key)
+	}
 	if q.spread == nil && q.goal.failure(to, err) {
 		q.endWalk(now, false)
 		return
@@ -179,8 +185,10 @@ func (q *query) slow(now time.Time, to *Contact) {
 	q.step(now)
 }
 
-// heard returns the contacts among an answer's closer peers that are news.
+// heard returns the contacts among an answer's closer peers that are news, to be
+// added as what one more peer has named.
 func (q *query) heard(m *protocol.Message) []*Contact {
+	q.lookup.by = q.lookup.dials.namer()
 	most := max(protocol.MaxAnswerPeers, q.node.cfg.K+1)
 	peers := m.CloserPeers[:min(len(m.CloserPeers), most)]
 	closer := make([]*Contact, 0, len(peers))
@@ -189,6 +197,9 @@ func (q *query) heard(m *protocol.Message) []*Contact {
 		c, key := q.node.shared(p)
 		at, known := q.lookup.find(&key)
 		if key == q.node.self.Key || known && !q.lookup.candidates[at].profits(p.Addrs) {
+			if known {
+				q.lookup.seconded(at)
+			}
 			continue
 		}
 		if c == nil && !known {
@@ -201,7 +212,7 @@ func (q *query) heard(m *protocol.Message) []*Contact {
 			closer = append(closer, c)
 		}
 	}
-	return closer
+	return q.node.cfg.spreadOut(closer)
 }
 
 // finish ends the query and tells its caller.

@@ -204,8 +204,6 @@ func (r *run) happen(e *event) {
 		r.cutNow = true
 	case heal:
 		r.cutNow = false
-	case weigh:
-		r.weighs(e.who, e.what)
 	case restart:
 		r.restarts(e.who, e.what)
 	case attack:

@@ -1,0 +1,85 @@
+package kademlia
+
+import (
+	"errors"
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+)
+
+// What lets a peer into the table, and what takes it out.
+
+// useful credits a peer that has answered a request of an operation.
+func (n *Node) useful(now time.Time, c *Contact) {
+	if e := n.alive(now, c); e != nil {
+		e.strikes = 0
+	}
+}
+
+// alive credits a peer that has just answered: as a server it belongs into the
+// table, where there is room. It returns the peer's entry if it was a member
+// before.
+func (n *Node) alive(now time.Time, c *Contact) *entry {
+	n.prober.pause = time.Time{}
+	if e := n.table.seen(now, c); e != nil {
+		return e
+	}
+	if n.cfg.Admit != nil && !n.cfg.Admit(c) || n.crowded(c) {
+		return nil
+	}
+	if !n.table.insert(now, c) {
+		n.prober.contest(now, c)
+		return nil
+	}
+	n.prober.joined(now)
+	n.cfg.Trace.admitted(c)
+	if n.table.Len() == 1 {
+		n.refresher.rounds = 0
+		n.refresher.start(now, true, nil)
+	}
+	return nil
+}
+
+// maxStrikes is how many requests of operations in a row a member may leave
+// unanswered, however well it answers probes: tarpits do just that
+// (reliability.md T17).
+const maxStrikes = 3
+
+// suspect looks into a peer that has failed a request of an operation. A member
+// is not dropped for one failure, but probed at once.
+func (n *Node) suspect(now time.Time, r *request, err error) {
+	e := n.table.find(&r.to.Key)
+	switch {
+	case e == nil || !blames(err):
+	case errors.Is(err, protocol.ErrUnsupported):
+		n.evict(now, e.contact, errNotServing)
+	case errors.Is(err, protocol.ErrTimeout) && n.requests.othersAnswered(r) && e.strike() >= maxStrikes:
+		n.evict(now, e.contact, errTarpit)
+	default:
+		e.doubted = true
+		if !now.Before(n.prober.pause) {
+			n.prober.member(now, e)
+		}
+	}
+}
+
+// evict takes a member out of the table and has somebody who waits for its place
+// verified.
+func (n *Node) evict(now time.Time, c *Contact, reason error) {
+	if n.table.remove(&c.Key, c.ID) {
+		n.cfg.Trace.evicted(c, reason)
+		n.promote(now, c)
+	}
+}
+
+// promote has the most recently seen of those who wait for a place in the bucket
+// of c verified, if there is one.
+func (n *Node) promote(now time.Time, c *Contact) {
+	b := n.table.bucket(&c.Key)
+	if b == nil || !n.table.hasRoom(&c.Key) {
+		return
+	}
+	if next := b.takeReplacement(); next != nil && !n.prober.candidate(now, next) {
+		b.addReplacement(next, n.cfg.K, true)
+	}
+}
