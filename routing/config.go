@@ -41,7 +41,7 @@ const MaxParallel = 256
 // otherwise: five times what strangers get (rpc.DefaultPeerRate), since the
 // peers of a private network are its owner's own and few of them carry much,
 // and still the most that one flooding peer is to be served (reliability.md P1).
-// Answers to one peer are 1 MB/s at this rate, too (P7): see rpc.Limits.Egress.
+// Answers to one peer have a bound of their own (P7): see rpc.Limits.Egress.
 // Subnets are not limited: tests and clusters share an address.
 var PrivateRate = rpc.Rate{PerSecond: 500, Burst: 1000}
 

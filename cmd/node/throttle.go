@@ -189,7 +189,7 @@ func writeLimits(w io.Writer, t *control.Throttle) {
 func writeThrottle(w io.Writer, t *control.Throttle) {
 	writeLimits(w, t)
 	tw := tabwriter.NewWriter(w, 11, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "requests\t%s\n", counts(t.Requests, "served", "paused", "refused_peer", "refused_subnet", "refused_total", "refused_handler", "malformed", "unhandled", "failed"))
+	fmt.Fprintf(tw, "requests\t%s\n", counts(t.Requests, "served", "paused", "refused_peer", "refused_egress", "refused_subnet", "refused_total", "refused_handler", "malformed", "unhandled", "failed"))
 	fmt.Fprintf(tw, "queue\t%s\n", counts(t.Requests, "waited", "shed_own_queue", "shed_for_others", "shed_late"))
 	fmt.Fprintf(tw, "streams\t%s\n", counts(t.Streams, "open", "accepted", "ended", "reset_handler", "reset_silent", "reset_full", "reset_gave_way", "reset_buffers", "reset_resources", "reset_violation"))
 	tw.Flush()
@@ -205,7 +205,11 @@ func writeThrottle(w io.Writer, t *control.Throttle) {
 			since = f.Since.Local().Format(time.TimeOnly)
 		}
 		if f.Wait > 0 {
-			now = fmt.Sprintf("%.0f units in debt, %s", -f.Level, millis(f.Wait))
+			unit := "units"
+			if f.Reason == "egress" {
+				unit = "bytes"
+			}
+			now = fmt.Sprintf("%.0f %s in debt, %s", -f.Level, unit, millis(f.Wait))
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%s\t%s\n", who(f), f.Reason, f.Refused, f.Paused, since, now)
 	}

@@ -12,6 +12,7 @@ type payer int
 
 const (
 	byPeer payer = iota
+	byEgress
 	byNear
 	byFar
 	inTotal
@@ -40,6 +41,9 @@ func (l *Limiter) bill(now time.Time, from protocol.Remote) bill {
 			l.billSubnets(&b, from.IP, at)
 		}
 	}
+	if r := l.limits.egress(); r.limited() {
+		b.buckets[byEgress], b.rates[byEgress] = l.egress.get(from.Peer, at, r), r
+	}
 	if r := l.limits.Total; r.limited() {
 		l.all.refill(at, r)
 		b.buckets[inTotal], b.rates[inTotal] = &l.all, r
@@ -63,6 +67,8 @@ func (l *Limiter) rate(p payer) Rate {
 	switch p {
 	case byPeer:
 		return l.limits.PerPeer
+	case byEgress:
+		return l.limits.egress()
 	case byNear:
 		return l.limits.PerPeer.times(l.limits.Near)
 	case byFar:
@@ -89,11 +95,14 @@ func (b *bill) refusal(cost, maxDebt float64) payer {
 		if bk == nil {
 			continue
 		}
-		debt := maxDebt * b.rates[p].PerSecond
-		if payer(p) == inTotal {
+		debt, price := maxDebt*b.rates[p].PerSecond, cost
+		switch payer(p) {
+		case inTotal:
 			debt *= (1 + b.entitled()) / 2
+		case byEgress:
+			price = 0 // until there is an answer
 		}
-		if !bk.affords(cost, b.rates[p], debt) {
+		if !bk.affords(price, b.rates[p], debt) {
 			return payer(p)
 		}
 	}
@@ -109,16 +118,20 @@ func (b *bill) insist(cost float64) {
 	}
 }
 
-// pay takes cost from every bucket and returns how long the peer is to pause, and
-// because of whom. Of the total's debt it bears the more the emptier its own
-// bucket is.
-func (b *bill) pay(cost float64) (pause time.Duration, because payer) {
+// pay takes units from every bucket, but from that for answers bytes, and returns
+// how long the peer is to pause, and because of which. Of the total's debt it
+// bears the more the emptier its own bucket is.
+func (b *bill) pay(units, bytes float64) (pause time.Duration, because payer) {
 	because = byNobody
 	for p, bk := range b.buckets {
 		if bk == nil {
 			continue
 		}
-		bk.level -= cost
+		if payer(p) == byEgress {
+			bk.level -= bytes
+		} else {
+			bk.level -= units
+		}
 		d := bk.pause(b.rates[p])
 		if payer(p) == inTotal {
 			d = time.Duration(float64(d) * (1 - b.entitled()))

@@ -34,7 +34,7 @@ func (s *spell) note(now int64, by payer, refused bool) {
 }
 
 // note remembers a pause or refusal of a bill's sender: with the sender, and with
-// its subnet if that was the reason, and likewise the total.
+// whose bucket else was the reason.
 func (b *bill) note(by payer, refused bool) {
 	if own := b.buckets[byPeer]; own != nil {
 		own.note(own.last, by, refused)
@@ -49,10 +49,10 @@ func (b *bill) note(by payer, refused bool) {
 type Limited struct {
 	Peer   peer.ID
 	Subnet netip.Prefix
-	// Reason says whose budget was used up, the last time: "peer", "subnet" or
-	// "total".
+	// Reason says which budget was used up, the last time: "peer", "egress" (of
+	// answers to the peer), "subnet" or "total".
 	Reason string
-	// Level is what its bucket holds in units; below zero it is in debt, and Wait is
+	// Level is what its bucket holds in units, or bytes of egress; below zero it is in debt, and Wait is
 	// how long until that is paid. Zero: it is served at once.
 	Level float64
 	Wait  time.Duration
@@ -63,7 +63,7 @@ type Limited struct {
 }
 
 // reasons are the names of payers.
-var reasons = [payers]string{byPeer: "peer", byNear: "subnet", byFar: "subnet", inTotal: "total"}
+var reasons = [payers]string{byPeer: "peer", byEgress: "egress", byNear: "subnet", byFar: "subnet", inTotal: "total"}
 
 // Limited returns at most limit of those that are limited now or were in the last
 // ten minutes, most refused first, then most paused. It remembers them as long as
@@ -72,31 +72,26 @@ func (l *Limiter) Limited(now time.Time, limit int) []Limited {
 	var found []Limited
 	l.mu.Lock()
 	at := int64(now.Sub(l.epoch))
-	add := func(b bucket, r Rate, by payer) *Limited {
-		if !r.limited() || l.epoch.IsZero() {
-			return nil
-		}
-		b.refill(at, r)
-		recent := b.paused+b.refused > 0 && at-b.spell.last <= int64(lately)
-		if !recent {
-			b.spell = spell{by: by}
-		}
-		if !recent && b.level >= 0 {
-			return nil
-		}
-		found = append(found, l.limited(b, r))
-		return &found[len(found)-1]
+	if f, ok := l.limited(l.all, at, inTotal); ok {
+		found = append(found, f)
 	}
-	add(l.all, l.limits.Total, inTotal)
 	for _, e := range l.peers.entries[1:] {
-		if f := add(e.bucket, l.limits.PerPeer, byPeer); f != nil {
+		if f, ok := l.limited(e.bucket, at, byPeer); ok && (f.Wait > 0 || f.Reason != reasons[byEgress]) {
 			f.Peer = e.key
+			found = append(found, f)
 		}
 	}
-	for by, t := range map[payer]*buckets[netip.Prefix]{byNear: l.near, byFar: l.far} {
-		for _, e := range t.entries[1:] {
-			if f := add(e.bucket, l.rate(by), by); f != nil {
+	for _, e := range l.egress.entries[1:] {
+		if f, ok := l.limited(e.bucket, at, byEgress); ok {
+			f.Peer = e.key
+			found = append(found, f)
+		}
+	}
+	for _, by := range [...]payer{byNear, byFar} {
+		for _, e := range l.subnets(by).entries[1:] {
+			if f, ok := l.limited(e.bucket, at, by); ok {
 				f.Subnet = e.key
+				found = append(found, f)
 			}
 		}
 	}
@@ -108,15 +103,30 @@ func (l *Limiter) Limited(now time.Time, limit int) []Limited {
 	return found[:max(0, min(limit, len(found)))]
 }
 
-// limited describes the state of a bucket.
-func (l *Limiter) limited(b bucket, r Rate) Limited {
-	out := Limited{
-		Reason: reasons[b.by], Level: b.level, Wait: b.pause(r), Paused: b.paused, Refused: b.refused,
+// limited describes the state of a payer's bucket; false if it limits nobody and
+// has not lately.
+func (l *Limiter) limited(b bucket, at int64, p payer) (out Limited, ok bool) {
+	r := l.rate(p)
+	if !r.limited() || l.epoch.IsZero() {
+		return out, false
 	}
+	b.refill(at, r)
+	if b.paused+b.refused == 0 || at-b.spell.last > int64(lately) {
+		b.spell = spell{by: p}
+	}
+	out = Limited{Reason: reasons[b.by], Level: b.level, Wait: b.pause(r), Paused: b.paused, Refused: b.refused}
 	if b.paused+b.refused > 0 {
 		out.Since, out.Last = l.epoch.Add(time.Duration(b.since)), l.epoch.Add(time.Duration(b.spell.last))
 	}
-	return out
+	return out, b.level < 0 || b.paused+b.refused > 0
+}
+
+// subnets returns the table of one of the two sizes of subnet.
+func (l *Limiter) subnets(p payer) *buckets[netip.Prefix] {
+	if p == byNear {
+		return l.near
+	}
+	return l.far
 }
 
 // Release gives a peer a full bucket and forgets that it was limited; false if
@@ -124,7 +134,8 @@ func (l *Limiter) limited(b bucket, r Rate) Limited {
 func (l *Limiter) Release(id peer.ID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return release(l.peers, id, l.limits.PerPeer)
+	held := release(l.peers, id, l.limits.PerPeer)
+	return release(l.egress, id, l.limits.egress()) || held
 }
 
 // ReleaseSubnet is Release for a subnet as Limited names it.

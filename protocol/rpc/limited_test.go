@@ -189,13 +189,38 @@ func TestEgress(t *testing.T) {
 			rt.Fatalf("egress %v, want %v", perSecond, want)
 		}
 		// The burst, the deepest debt of 5 s and the last answer come on top.
-		if most := perSecond*(seconds+5+r.Burst/r.PerSecond) + float64(size); sent > most*1.001 {
+		if most := perSecond*(seconds+5+egressBurst) + float64(size); sent > most*1.001 {
 			rt.Fatalf("%.0f bytes sent, at most %.0f", sent, most)
 		}
 	})
-	l := NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1e4, Burst: 1}, Egress: -1})
-	if got := l.Charge(t0, remote("p"), unitBytesOut*10_001); got != time.Second {
-		t.Errorf("without bound of its own, answers of 10,001 units cost %v", got)
+	for _, cfg := range []LimiterConfig{{PerPeer: Rate{PerSecond: 1e9}, Egress: -1}, {PerPeer: Unlimited}} {
+		l := NewLimiter(cfg)
+		if got := l.Charge(t0, remote("p"), 1<<30); got != 0 {
+			t.Errorf("%+v: without bound, a large answer costs %v", cfg, got)
+		}
+	}
+}
+
+// TestLimitedByEgress: a peer that gets too many bytes is paused, listed once with
+// the reason, refused at last, and released.
+func TestLimitedByEgress(t *testing.T) {
+	l := NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1000, Burst: 1e6}, Egress: 1000})
+	ask := func() error { _, err := l.Admit(t0, remote("p"), protocol.GetValue, 0); return err }
+	if pause := l.Charge(t0, remote("p"), 6000); ask() != nil || pause != 2*time.Second {
+		t.Errorf("6000 bytes at 4000 at once and 1000 a second: a pause of %v", pause)
+	}
+	if got := l.Limited(t0, 10); len(got) != 1 || got[0].Peer != "p" || got[0].Reason != "egress" || got[0].Level != -2000 || got[0].Wait != 2*time.Second || got[0].Paused != 1 {
+		t.Errorf("%+v", got)
+	}
+	l.Charge(t0, remote("p"), 4000)
+	if err := ask(); err != ErrLimited {
+		t.Errorf("six seconds in debt: %v", err)
+	}
+	if s := l.Stats(); s.LimitedByEgress != 1 || s.LimitedByPeer != 0 {
+		t.Errorf("%+v", s)
+	}
+	if !l.Release("p") || ask() != nil || len(l.Limited(t0, 10)) != 0 {
+		t.Errorf("released: %+v", l.Limited(t0, 10))
 	}
 }
 

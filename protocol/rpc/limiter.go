@@ -11,7 +11,6 @@ import (
 )
 
 // Costs of requests and bytes in units (reliability.md §3, last paragraphs).
-// Bytes keep a peer at the default rate below 1 MB/s of answers (P7).
 const (
 	unitBytesIn  = 16 << 10
 	unitBytesOut = 8 << 10
@@ -33,11 +32,10 @@ type LimiterConfig struct {
 	// Subnets gives every /24 (IPv4) or /56 (IPv6) 8 times a peer's rate, and
 	// every /16 or /48 32 times. Senders without an IP are in no subnet.
 	Subnets bool
-	// Egress bounds the answers sent to one peer in bytes a second, see Limits; 0
-	// means 1 MB/s, below zero no bound.
+	// Egress bounds the answers sent to one peer in bytes a second, see Limits.
 	Egress float64
 	// MaxPeers is how many peers (and how many subnets) are told apart; 0 means
-	// 4096, about 0.7 MB. Beyond it the longest silent one is forgotten.
+	// 4096, about 1.5 MB. Beyond it the longest silent one is forgotten.
 	MaxPeers int
 	// MaxDebt is the deepest debt as time to pay it off; 0 means 5 s.
 	MaxDebt time.Duration
@@ -45,8 +43,8 @@ type LimiterConfig struct {
 	Costs [protocol.NumTypes]float64
 }
 
-// Limiter is a Gate of token buckets: one per peer, optionally one per subnet,
-// one in total. Each request costs units by type and by size, answers cost units
+// Limiter is a Gate of token buckets: one per peer, and one for the bytes it is
+// sent, optionally one per subnet, one in total. Each request costs units by type and by size, answers cost units
 // by size. Who is in debt is paused until it is paid; who is so deep in debt that
 // not even the pauses can have been kept is refused with ErrLimited.
 //
@@ -70,6 +68,7 @@ type Limiter struct {
 	unitOut float64   // bytes of answer that cost a unit
 	epoch   time.Time // what bucket times count from
 	peers   *buckets[peer.ID]
+	egress  *buckets[peer.ID] // of bytes
 	near    *buckets[netip.Prefix]
 	far     *buckets[netip.Prefix]
 	all     bucket
@@ -83,10 +82,11 @@ type LimiterStats struct {
 	Pause    time.Duration // sum of all pauses asked for
 	Billed   float64       // units of extra work
 	// Refused, by whose debt it was.
-	LimitedByPeer, LimitedBySubnet, LimitedInTotal uint64
-	Peers                                          int    // held now
-	Forgotten                                      uint64 // peers that made room for others
-	ForgottenEarly                                 uint64 // of these, before they had refilled
+	LimitedByPeer, LimitedByEgress, LimitedBySubnet, LimitedInTotal uint64
+
+	Peers          int    // held now
+	Forgotten      uint64 // peers that made room for others
+	ForgottenEarly uint64 // of these, before they had refilled
 }
 
 // NewLimiter returns a limiter with full buckets.
@@ -104,9 +104,10 @@ func NewLimiter(cfg LimiterConfig) *Limiter {
 	}
 	l := &Limiter{
 		costs: cfg.Costs, maxDebt: cfg.MaxDebt.Seconds(),
-		peers: newBuckets[peer.ID](cfg.MaxPeers),
-		near:  newBuckets[netip.Prefix](cfg.MaxPeers),
-		far:   newBuckets[netip.Prefix](cfg.MaxPeers),
+		peers:  newBuckets[peer.ID](cfg.MaxPeers),
+		egress: newBuckets[peer.ID](cfg.MaxPeers),
+		near:   newBuckets[netip.Prefix](cfg.MaxPeers),
+		far:    newBuckets[netip.Prefix](cfg.MaxPeers),
 	}
 	limits := Limits{PerPeer: cfg.PerPeer, Total: cfg.Total, Egress: cfg.Egress}
 	if cfg.Subnets {
@@ -144,7 +145,7 @@ func (l *Limiter) Admit(now time.Time, from protocol.Remote, t protocol.Type, si
 		bill.note(refusal, true)
 		return 0, ErrLimited
 	}
-	pause, because := bill.pay(cost)
+	pause, because := bill.pay(cost, 0)
 	l.stats.Admitted++
 	if pause > 0 {
 		pause = min(pause, l.maxPause())
@@ -160,7 +161,7 @@ func (l *Limiter) Admit(now time.Time, from protocol.Remote, t protocol.Type, si
 func (l *Limiter) Charge(now time.Time, from protocol.Remote, size int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.charge(now, from, float64(size)/l.unitOut)
+	return l.charge(now, from, float64(size)/unitBytesOut, float64(size))
 }
 
 // Bill is Charge for units of work: what a request turned out to cost beyond what
@@ -169,12 +170,12 @@ func (l *Limiter) Bill(now time.Time, from protocol.Remote, units float64) time.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stats.Billed += units
-	return l.charge(now, from, units)
+	return l.charge(now, from, units, 0)
 }
 
-func (l *Limiter) charge(now time.Time, from protocol.Remote, units float64) time.Duration {
+func (l *Limiter) charge(now time.Time, from protocol.Remote, units, bytes float64) time.Duration {
 	bill := l.bill(now, from)
-	pause, _ := bill.pay(units)
+	pause, _ := bill.pay(units, bytes)
 	return min(pause, l.maxPause())
 }
 
@@ -188,6 +189,8 @@ func (l *Limiter) limitedBy(p payer) *uint64 {
 	switch p {
 	case byPeer:
 		return &l.stats.LimitedByPeer
+	case byEgress:
+		return &l.stats.LimitedByEgress
 	case inTotal:
 		return &l.stats.LimitedInTotal
 	}

@@ -264,7 +264,7 @@ func TestLimiterCosts(t *testing.T) {
 		protocol.AddProvider: 1, protocol.Ping: 0.2, 99: 1, NoType: 1,
 	} {
 		for _, size := range []int{0, 16 << 10, protocol.MaxFrame} {
-			l := NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1000, Burst: 0.001}, MaxDebt: time.Hour, Egress: -1})
+			l := NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1000, Burst: 0.001}, MaxDebt: time.Hour})
 			want := units + float64(size)/(16<<10)
 			pause, err := l.Admit(t0, remote("p"), typ, size)
 			if got := pause.Seconds() * 1000; err != nil || math.Abs(got-want) > 0.01 {

@@ -13,8 +13,9 @@ type Limits struct {
 	// /16 or /48; 0 means that subnets are not limited. Senders without an IP are in
 	// no subnet.
 	Near, Far float64
-	// Egress is how many bytes of answers a second a peer is sent at most once its
-	// burst is spent; 0 means DefaultEgress, below zero no other bound than the rate.
+	// Egress is how many bytes of answers a second each peer is sent, and four times
+	// as many at once, besides what answers cost in units; 0 means DefaultEgress, or
+	// no bound if PerPeer sets none; below zero no bound.
 	Egress float64
 }
 
@@ -36,21 +37,21 @@ func (l Limits) filled() Limits {
 	if l.PerPeer == (Rate{}) {
 		l.PerPeer = DefaultPeerRate
 	}
-	if l.Egress == 0 {
+	switch {
+	case l.Egress == 0 && l.PerPeer.PerSecond < 0:
+		l.Egress = -1
+	case l.Egress == 0:
 		l.Egress = DefaultEgress
 	}
 	l.PerPeer, l.Total = l.PerPeer.filled(), l.Total.filled()
 	return l
 }
 
-// unitOut returns how many bytes of answer cost one unit: so many that a peer's
-// rate, spent on nothing else, is no more than its egress.
-func (l Limits) unitOut() float64 {
-	if l.Egress < 0 || !l.PerPeer.limited() {
-		return unitBytesOut
-	}
-	return min(unitBytesOut, l.Egress/l.PerPeer.PerSecond)
-}
+// egressBurst is how many seconds' worth of answers a peer gets at once.
+const egressBurst = 4
+
+// egress returns the rate of answers in bytes.
+func (l Limits) egress() Rate { return Rate{PerSecond: l.Egress, Burst: egressBurst * l.Egress} }
 
 // Valid reports whether all figures are numbers that make sense; Set takes others
 // as well, but nobody is served what they say.
@@ -72,7 +73,7 @@ func (l *Limiter) Set(to Limits) {
 	if !l.limits.Total.limited() {
 		l.all.level = to.Total.Burst
 	}
-	l.limits, l.unitOut = to, to.unitOut()
+	l.limits = to
 }
 
 // Limits returns the limits in force, all fields set.

@@ -52,10 +52,10 @@ type Limits struct {
 type Limited struct {
 	Peer   string `json:"peer,omitempty"`
 	Subnet string `json:"subnet,omitempty"`
-	// Reason says whose budget is used up: "peer", "subnet" or "total".
+	// Reason says which budget is used up: "peer", "egress", "subnet" or "total".
 	Reason string `json:"reason"`
-	// Level is what is left of it in units, below zero a debt that is paid after Wait
-	// milliseconds.
+	// Level is what is left of it in units, or bytes of egress, below zero a debt that
+	// is paid after Wait milliseconds.
 	Level   float64   `json:"level"`
 	Wait    float64   `json:"wait_ms"`
 	Paused  uint64    `json:"paused"`

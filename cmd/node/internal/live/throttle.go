@@ -40,6 +40,7 @@ func requestCounts(s *routing.Stats) map[string]uint64 {
 	counts := map[string]uint64{
 		"paused":          s.Limiter.Paused,
 		"refused_peer":    s.Limiter.LimitedByPeer,
+		"refused_egress":  s.Limiter.LimitedByEgress,
 		"refused_subnet":  s.Limiter.LimitedBySubnet,
 		"refused_total":   s.Limiter.LimitedInTotal,
 		"waited":          s.Load.Waited,
