@@ -88,6 +88,9 @@ func (a *app) runNode(ctx context.Context, f *runFlags) error {
 	}
 	server := control.Serve(l, n)
 	defer a.end(server, n)
+	thrift, spend := context.WithCancel(ctx)
+	defer spend()
+	go build.Thrifty(thrift)
 	if err := a.announce(n, place); err != nil {
 		return err
 	}

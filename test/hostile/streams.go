@@ -14,7 +14,8 @@ func idleStreams(peers, streams int) func(context.Context, *Assault, time.Durati
 }
 
 // slowLoris stops in the middle of a frame: of one in three the length is cut, of
-// one a small body, of one a large one.
+// one a small body, of one a large one. One that is ended is opened again after a
+// second.
 func slowLoris(peers, streams int) func(context.Context, *Assault, time.Duration) error {
 	large := binary.AppendUvarint(nil, 100_000)
 	return stalled(peers, streams, func(i int, small []byte) ([]byte, []byte) {
@@ -76,6 +77,9 @@ func (s *Assault) stall(ctx context.Context, h *raw.Host, first, more []byte) er
 		if ctx.Err() == nil {
 			s.counts.of("streams ended by the target").Add(1)
 			s.counts.most("longest life ended by the target, ms", time.Since(began).Milliseconds())
+		}
+		if first != nil && more == nil {
+			pause(ctx, time.Second) // so that there are 2,048 stalled ones, not as many new ones as can be
 		}
 	}()
 	if _, err := stream.Write(first); err != nil {

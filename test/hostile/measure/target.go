@@ -72,6 +72,9 @@ func runTarget(plan string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer t.close()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go build.Thrifty(ctx) // as kdht run does
 	say := json.NewEncoder(out)
 	if err := say.Encode(hello{fmt.Sprintf("%s/p2p/%s", t.host.Addrs()[0], t.host.ID())}); err != nil {
 		return err
