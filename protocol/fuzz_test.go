@@ -10,6 +10,7 @@ func FuzzDecode(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(v.body())
 	}
+	f.Add(bytes.Repeat([]byte{8<<3 | 2, 0}, 2*freePeers)) // peers without anything
 	// The same cut short by one byte: nothing may be read beyond the end.
 	for _, v := range vectors(f) {
 		if b := v.body(); len(b) > 0 {

@@ -159,6 +159,9 @@ func checkReference(t fataler, b []byte) *Message {
 	if wantErr != nil {
 		t.Fatalf("%x\ntaken, the reference says %v", b, wantErr)
 	}
+	if n := len(m.CloserPeers) + len(m.ProviderPeers); n > freePeers+len(b)/minPeerSize {
+		t.Fatalf("%d peers are kept of %d bytes", n, len(b))
+	}
 	want := referenceMessage(d)
 	if len(want.CloserPeers)+len(want.ProviderPeers) > freePeers || countAddrs(want) > freeAddrs {
 		return m // what is kept of many peers is tested elsewhere

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,6 +67,19 @@ func TestProviderInvariants(t *testing.T) {
 			"remove": func(t *rapid.T) {
 				s.Remove(testKey(rapid.IntRange(0, 19).Draw(t, "key")), testKey(rapid.IntRange(0, 99).Draw(t, "who")))
 			},
+			"renew": func(t *rapid.T) {
+				key, p := testKey(rapid.IntRange(0, 19).Draw(t, "key")), protocol.Peer{ID: testKey(rapid.IntRange(0, 99).Draw(t, "who"))}
+				for range 2 {
+					if s.Add(now, key, p) != nil {
+						return // no room
+					}
+					now = now.Add(50 * time.Minute)
+				}
+				got, err := s.Append(now, key, nil, 1000)
+				if err != nil || !slices.ContainsFunc(got, func(o protocol.Peer) bool { return bytes.Equal(o.ID, p.ID) }) {
+					t.Fatalf("a provider announced 50 minutes ago, and 50 minutes before that, is not told: %v, %v", got, err)
+				}
+			},
 			"advance": func(*rapid.T) { s.Advance(now) },
 			"radius": func(t *rapid.T) {
 				var d keyspace.Distance
@@ -72,15 +87,25 @@ func TestProviderInvariants(t *testing.T) {
 				s.SetRadius(d)
 			},
 			"time": func(t *rapid.T) {
-				now = now.Add(time.Duration(rapid.IntRange(-100, 4000).Draw(t, "seconds")) * time.Second)
+				now = now.Add(drawStep(t))
 			},
 		})
+		s.Advance(now) // a clock that was set back is noticed
 		s.Advance(now.Add(100 * time.Hour))
 		if s.Len() != 0 || s.Keys() != 0 {
 			t.Fatalf("%d records of %d keys are left for ever", s.Len(), s.Keys())
 		}
 		checkProviders(t, s)
 	})
+}
+
+// drawStep is how far a clock goes on, or back a little as between callers that
+// race, or back by ten days as when it is set.
+func drawStep(t *rapid.T) time.Duration {
+	if rapid.IntRange(0, 9).Draw(t, "set back") == 9 {
+		return -240 * time.Hour
+	}
+	return time.Duration(rapid.IntRange(-100, 4000).Draw(t, "seconds")) * time.Second
 }
 
 // cutShards gives an empty store n shards, as only large ones have.
@@ -233,9 +258,10 @@ func TestValueInvariants(t *testing.T) {
 				s.SetRadius(d)
 			},
 			"time": func(t *rapid.T) {
-				now = now.Add(time.Duration(rapid.IntRange(-100, 4000).Draw(t, "seconds")) * time.Second)
+				now = now.Add(drawStep(t))
 			},
 		})
+		s.Advance(now) // a clock that was set back is noticed
 		s.Advance(now.Add(100 * time.Hour))
 		if s.Len() != 0 || s.Bytes() != 0 {
 			t.Fatalf("%d records, %d bytes are left for ever", s.Len(), s.Bytes())
