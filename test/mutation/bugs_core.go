@@ -74,7 +74,7 @@ var tableBugs = []Bug{
 		Why: "the farthest members are returned for the nearest",
 	},
 	{
-		Name: "hearsay-taken-for-the-peers-word", File: "routing/kademlia/node.go", In: core,
+		Name: "hearsay-taken-for-the-peers-word", File: "routing/kademlia/membership.go", In: core,
 		Old: "n.prober.pause = time.Time{}\n", New: "n.prober.pause = time.Time{}\n\tn.table.update(c)\n",
 		Why: "what a stranger says of a member's addresses replaces what it said itself",
 	},
@@ -85,7 +85,7 @@ var tableBugs = []Bug{
 		Why: "whoever shows itself is a member, and told to others, without having answered",
 	},
 	{
-		Name: "nobody-promoted", File: "routing/kademlia/node.go", In: core,
+		Name: "nobody-promoted", File: "routing/kademlia/membership.go", In: core,
 		Old: "n.cfg.Trace.evicted(c, reason)\n\t\tn.promote(now, c)", New: "n.cfg.Trace.evicted(c, reason)",
 		Why: "a place that has become free stays empty",
 	},
@@ -130,7 +130,8 @@ var lookupBugs = []Bug{
 	},
 	{
 		Name: "failed-peer-takes-a-place", File: "routing/kademlia/lookup.go", In: core,
-		Old: "case c.state == failed:\n\t\t\tcontinue\n", New: "",
+		Old: "func (c *candidate) out() bool { return c.state == failed || c.state == barred }",
+		New: "func (c *candidate) out() bool { return c.state == barred }",
 		Why: "the dead among the nearest are not replaced by the next nearest",
 	},
 	{
@@ -140,7 +141,7 @@ var lookupBugs = []Bug{
 	},
 	{
 		Name: "addresses-of-the-first-only", File: "routing/kademlia/lookup.go", In: core,
-		Old: "c.contact = merged(c.contact, told)", New: "",
+		Old: "merged(c.contact, told)", New: "c.contact",
 		Why: "whoever names a peer first decides where it is",
 	},
 	{
@@ -203,7 +204,7 @@ var queryBugs = []Bug{
 		Why: "the search goes on when enough were found",
 	},
 	{
-		Name: "tarpit-never-found-out", File: "routing/kademlia/node.go", In: core,
+		Name: "tarpit-never-found-out", File: "routing/kademlia/membership.go", In: core,
 		Old: "e.strike() >= maxStrikes", New: "e.strike() > maxStrikes",
 		Why: "a member may leave every request unanswered if it answers probes",
 	},
