@@ -20,8 +20,8 @@ type eclipse struct {
 type misdirect struct {
 	Share     float64 `toml:"share" in:"0 0.99"`
 	Live      float64 `toml:"live" in:"0 1"`
-	Peers     int     `toml:"peers" in:"0 16384"`
-	Addrs     int     `toml:"addrs" in:"0 16384"`
+	Peers     int     `toml:"peers" in:"0 1000"`
+	Addrs     int     `toml:"addrs" in:"0 100"`
 	Addresses bool    `toml:"addresses"`
 }
 

@@ -203,6 +203,8 @@ func copyTo(dst, src reflect.Value) {
 		case f.Type == reflect.TypeFor[about]() || f.Type.Kind() == reflect.Map: // no part of a run
 		case f.Anonymous:
 			copyTo(dst, src.Field(i))
+		case !to.IsValid():
+			panic("BUG: a file has a key for " + f.Name + ", of which the simulator knows nothing")
 		case f.Type == reflect.TypeFor[duration]():
 			to.SetInt(src.Field(i).Field(0).Int())
 		case f.Type.Kind() == reflect.Struct:
