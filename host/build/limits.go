@@ -30,10 +30,11 @@ const (
 	// its limit there loses its idle streams; here it would be refused.
 	perPeerInbound  = 128
 	perPeerOutbound = 128
-	// maxConns is where libp2p's own default lies; maxHandshakes is above what its
-	// resource manager admits by default.
+	// maxConns is where libp2p's own default lies; maxHandshakes is far above what
+	// its resource manager admits by default: with 2,000 new sockets a second, each
+	// has a quarter of a second to say something (reliability.md P18).
 	maxConns      = 192
-	maxHandshakes = 128
+	maxHandshakes = 512
 	// serviceMemory bounds the buffers of all streams: 64 MiB of large frames and
 	// 8 KiB for each stream. peerMemory: one frame of 4 MiB while it is moved from
 	// one buffer to the next, beside the rest (reliability.md P5).

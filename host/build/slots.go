@@ -23,10 +23,12 @@ const (
 )
 
 // slots keeps room where others fill it. A flood of connections, each by a peer
-// never seen before, costs strangers their places and nobody else: where there is
-// no room for one more inbound connection, the youngest of a peer that has not
-// proved useful is closed, unless it is younger than settling, then the oldest.
-// So is the oldest handshake where there are too many: silent sockets go first.
+// never seen before, costs newcomers their places and nobody else: where there is
+// no room for one more inbound connection, one of a peer that has not proved
+// useful is closed. Half of the places are for those that have settled: while
+// newcomers hold the other half, the one of them that came first goes, having had
+// its time; else the youngest that has settled. So goes the oldest handshake where
+// there are too many: silent sockets before those that say something.
 //
 // A peer is proven that somebody has protected or tagged with a value at the
 // connection manager: the DHT does both with members of its table.
@@ -88,27 +90,26 @@ func (s *slots) Disconnected(_ network.Network, c network.Conn) {
 
 // victim returns the connection to be closed for another; nil if all peers are
 // proven.
-func (s *slots) victim() (chosen network.Conn) {
+func (s *slots) victim() network.Conn {
 	settled := s.now().Add(-settling)
-	var at time.Time
+	var first, youngest network.Conn // of those that have not settled, and of those that have
+	newcomers := 0
 	for c, since := range s.open {
-		if chosen != nil && !better(since, at, settled) || s.proven(c.RemotePeer()) {
-			continue
+		switch young := since.After(settled); {
+		case s.proven(c.RemotePeer()):
+		case young:
+			newcomers++
+			if first == nil || since.Before(s.open[first]) {
+				first = c
+			}
+		case youngest == nil || since.After(s.open[youngest]):
+			youngest = c
 		}
-		chosen, at = c, since
 	}
-	return chosen
-}
-
-// better reports whether a connection since a is rather to be closed than one
-// since b: the youngest of the settled, else the oldest.
-func better(a, b, settled time.Time) bool {
-	if as, bs := !a.After(settled), !b.After(settled); as != bs {
-		return as
-	} else if as {
-		return a.After(b)
+	if youngest == nil || 2*newcomers >= s.inbound {
+		return first
 	}
-	return a.Before(b)
+	return youngest
 }
 
 func (s *slots) proven(p peer.ID) bool {

@@ -52,7 +52,7 @@ func TestSilentSockets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 4 * maxHandshakes {
+	for range 2 * maxHandshakes {
 		c, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			t.Fatal(err)
@@ -163,6 +163,36 @@ func TestWhoGivesWay(t *testing.T) {
 	}
 }
 
+// Those who have settled keep half of the places, however many newcomers arrive.
+func TestFloodLeavesTheSettled(t *testing.T) {
+	now := time.Unix(0, 0)
+	s := newSlots(8, 1, values{})
+	s.now = func() time.Time { return now }
+	come := func(name string) *somebody {
+		c := &somebody{id: peer.ID(name), direction: network.DirInbound, closed: make(chan struct{})}
+		s.Connected(nil, c)
+		return c
+	}
+	var old []*somebody
+	for i := range 4 {
+		old = append(old, come(fmt.Sprint("old ", i)))
+	}
+	now = now.Add(settling)
+	var last []*somebody
+	for i := range 1000 {
+		now = now.Add(time.Millisecond)
+		last = append(last, come(fmt.Sprint("new ", i)))
+	}
+	for _, c := range append(old, last[len(last)-4:]...) {
+		if _, ok := s.open[c]; !ok {
+			t.Errorf("%s has been closed", c.id)
+		}
+	}
+	if len(s.open) != 8 {
+		t.Errorf("%d connections, want 8", len(s.open))
+	}
+}
+
 // sock is a socket that has just been accepted.
 type sock struct {
 	network.ConnMultiaddrs
@@ -207,8 +237,8 @@ func TestRoomFor(t *testing.T) {
 		conns, files int
 		want         room
 	}{
-		{192, 0, room{192, 128, 0}},
-		{192, 1 << 20, room{192, 128, 0}},
+		{192, 0, room{192, maxHandshakes, 0}},
+		{192, 1 << 20, room{192, maxHandshakes, 0}},
 		{192, 160, room{75, 30, 120}},
 		{192, 8, room{5, 2, 8}},
 		{4, 160, room{4, 30, 120}},

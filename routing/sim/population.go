@@ -115,6 +115,7 @@ func (r *run) comeUp(i int32) {
 	}
 	r.ups++
 	r.queue.push(r.now+int64(time.Minute), settled, i, int32(m.life))
+	r.cameBack(i)
 	r.records.cameUp(i)
 }
 
@@ -144,7 +145,6 @@ func (r *run) joins(i int32) {
 // counts takes a member that has had time to become known into the index of those
 // that a lookup should find.
 func (r *run) counts(i int32) {
-	r.recovered(i)
 	m := &r.members[i]
 	if m.up && m.fate == Fine && !m.client && !m.counted && r.plot.role(i) == honest {
 		m.counted = true

@@ -14,6 +14,7 @@ const (
 	strike               // the peers that are to die, die
 	cut                  // the network falls into two
 	heal                 // the two are one again
+	weigh                // a member has been back for a while
 	restart              // a member starts anew
 	putFirst             // a record gets its owner; what is the record
 	putAgain             // the owner puts it again

@@ -36,8 +36,8 @@ type Records struct {
 
 // Jumps are clocks set wrongly while the run goes on: those of the share Share of
 // all members but the anchors, once each, within For, by up to By to either side,
-// at least half of that. They are what stores see whose times carry no monotonic
-// reading; a live program's do, so that no store sees any of it.
+// at least half of that. Only stores see them; package routing tells its own the
+// time by a clock that is never set.
 type Jumps struct {
 	Share float64
 	By    time.Duration

@@ -92,6 +92,36 @@ func TestSameSeedSameRecords(t *testing.T) {
 	}
 }
 
+// Owners that come back put their values again and announce themselves again;
+// meanwhile their records count as nobody's.
+func TestOwnersComeBack(t *testing.T) {
+	cfg := Config{
+		Seed: 65, Nodes: 50, Churn: Churn{Comeback: Comeback{Share: 1, After: 3 * time.Minute, Within: time.Second, Down: 4 * time.Minute}},
+		Records: Records{Values: 30, Providers: 30, For: 12 * time.Minute, Reads: 0.5, Every: 100 * time.Hour},
+	}
+	r, report, err := simulated(t.Context(), cfg, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again [2]int // records whose owners restart; the anchors do not
+	for i := range r.records.records {
+		if r.records.records[i].owner >= Anchors {
+			again[i/30]++
+		}
+	}
+	for i, u := range []Upkeep{report.Kept.Values, report.Kept.Providers} {
+		if u.Puts != 30+again[i] || u.LastTended != (Reads{Ended: 30, Found: 30}) || u.LastOrphaned.Ended > 0 {
+			t.Errorf("kind %d, %d owners have come back: %+v", i, again[i], u)
+		}
+		if u.Orphaned.Ended < 20 || u.Tended.Ended < 80 {
+			t.Errorf("kind %d: with the owner %+v, without %+v", i, u.Tended, u.Orphaned)
+		}
+	}
+	if report.Kept.CutShort == 0 {
+		t.Error("no operation was cut short, though everybody has gone at the same moment")
+	}
+}
+
 // A durable member comes back with its values, and without provider records.
 func TestDurableMembers(t *testing.T) {
 	cfg := Config{Nodes: 30, Records: Records{Values: 1, Providers: 1, Durable: true}}
@@ -114,6 +144,26 @@ func TestDurableMembers(t *testing.T) {
 	r.comeUp(2)
 	if k.holds(2, 0) {
 		t.Error("what was in memory only has come back")
+	}
+}
+
+// A durable member whose clock is set back while it is down takes its records for
+// new ones: they outlive their time, which is counted and not held against it.
+func TestDurableMemberSetBackWhileDown(t *testing.T) {
+	r, k, w := withRecords(t, Config{Nodes: 30, Records: Records{Values: 1, Durable: true}})
+	w.put(0)
+	r.goesDown(2, BlackHole)
+	r.now += int64(47 * time.Hour)
+	k.off[2] = -int64(60 * time.Hour)
+	r.comeUp(2)
+	r.now += int64(10 * time.Hour)
+	k.aged(2)
+	if k.clocks.Outlived != 1 || r.checks.broken > 0 {
+		t.Errorf("after 57 h %d records have outlived their time; %v", k.clocks.Outlived, r.checks.violations)
+	}
+	r.now += int64(39 * time.Hour)
+	if k.holds(2, 0) {
+		t.Error("it still holds the record 49 h after it came back")
 	}
 }
 
@@ -200,6 +250,12 @@ func TestEveryInvariantOfRecordsCanFail(t *testing.T) {
 			r.goesDown(2, Refuse)
 			k.acknowledged(d, &kademlia.Result{Report: kademlia.Report{Holders: id(r, 2)}})
 		}},
+		{"", func(r *run, k *keeping, _ witness) { // who acknowledged has lost it since
+			d := k.begin(1, 0, firstPut)
+			r.goesDown(2, Refuse)
+			r.comeUp(2)
+			k.acknowledged(d, &kademlia.Result{Report: kademlia.Report{Holders: id(r, 2)}})
+		}},
 		{"nobody of this run", func(_ *run, k *keeping, _ witness) {
 			k.acknowledged(k.begin(1, 0, firstPut), &kademlia.Result{Report: kademlia.Report{Holders: []peer.ID{"x"}}})
 		}},
@@ -235,6 +291,16 @@ func TestEveryInvariantOfRecordsCanFail(t *testing.T) {
 		}},
 		{"", func(r *run, k *keeping, _ witness) { // nobody holds it
 			late(r)
+			k.begin(3, 0, read).wasRead(epoch, missed)
+		}},
+		{"", func(r *run, k *keeping, w witness) { // only the reader holds it, who does not ask itself
+			w.put(0)
+			late(r)
+			k.begin(2, 0, read).wasRead(epoch, missed)
+		}},
+		{"", func(r *run, k *keeping, w witness) { // it came after the read began
+			late(r)
+			w.put(0)
 			k.begin(3, 0, read).wasRead(epoch, missed)
 		}},
 		{"", func(r *run, k *keeping, w witness) { // a request has failed

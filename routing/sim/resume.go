@@ -33,7 +33,7 @@ func (c *Comeback) check() error {
 	return nil
 }
 
-// Recovered is how well members did that came back, a minute after they had.
+// Recovered is how well members did that came back, 20 s after they had.
 type Recovered struct {
 	Back int
 	// Size is the mean number of members of their tables, Known the share of their
@@ -99,10 +99,21 @@ func (r *run) resumes(i int32) bool {
 	return true
 }
 
-// recovered judges the table of a member that has been up for a minute.
-func (r *run) recovered(i int32) {
+// recovery is when those are judged that have come back: sooner than who finds
+// none of its old contacts turns to an anchor.
+const recovery = 20 * time.Second
+
+// cameBack plans to judge a member that has come up, if it was there before.
+func (r *run) cameBack(i int32) {
+	if life := r.members[i].life; life > 1 {
+		r.queue.push(r.now+int64(recovery), weigh, i, int32(life))
+	}
+}
+
+// weighs judges the table of a member that has come back in this life.
+func (r *run) weighs(i, life int32) {
 	m := &r.members[i]
-	if m.life < 2 || !m.up {
+	if !m.up || m.life != uint32(life) {
 		return
 	}
 	known, wanted := 0, 0
@@ -137,6 +148,6 @@ func (r *run) back() *Recovered {
 // back writes how those did that came back, for people.
 func (e *text) back(b *Recovered) {
 	if b != nil {
-		e.printf("returns   %d; a minute later %.0f members, %.4f of the true neighbours known, at least %.2f\n", b.Back, b.Size, b.Known, b.Least)
+		e.printf("returns   %d; 20 s later %.0f members, %.4f of the true neighbours known, at least %.2f\n", b.Back, b.Size, b.Known, b.Least)
 	}
 }

@@ -8,29 +8,35 @@ import (
 )
 
 // A third of the network restarts within minutes. Those that have saved their
-// tables know their neighbours again within a minute, with no anchor's help.
-func TestRestartsWithSavedTables(t *testing.T) {
-	cfg := Config{
-		Seed: 70, Nodes: 150, Lookups: 60, Rate: 0.2, Measure: Measure{From: 200 * time.Second},
-		Churn: Churn{Comeback: Comeback{Saved: true, Share: 0.33, After: 10 * time.Second, Within: 2 * time.Minute, Down: 20 * time.Second}},
-	}
-	r, report, err := simulated(t.Context(), cfg, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := report.Back
-	if b == nil || b.Back < 30 || b.Known < 0.97 || b.Size < 40 || report.Fired[Restarted.String()] != uint64(b.Back) {
-		t.Errorf("%+v came back, fired %v", b, report.Fired)
-	}
-	if report.Success < 1 || report.Near < 0.95 || len(r.comebacks.saved) > 0 {
-		t.Errorf("success %.4f, near %.4f; %d tables are still kept", report.Success, report.Near, len(r.comebacks.saved))
+// tables know their neighbours again 20 s later, before any would turn to an anchor.
+func TestPromiseOfSavedTables(t *testing.T) {
+	for _, saved := range []bool{true, false} {
+		cfg := Config{
+			Seed: 70, Nodes: *size, Lookups: 60, Rate: 0.2, Measure: Measure{From: 200 * time.Second},
+			Churn: Churn{Comeback: Comeback{Saved: saved, Share: 0.33, After: 10 * time.Second, Within: 2 * time.Minute, Down: 20 * time.Second}},
+		}
+		r, report, err := simulated(t.Context(), cfg, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := report.Back
+		t.Logf("saved %v: %+v, %d requests, %d dials; near %.4f", saved, b, report.Requests, report.Dials, report.Near)
+		if b == nil || b.Back < *size/5 || b.Known < 0.95 || b.Size < 40 || report.Fired[Restarted.String()] != uint64(b.Back) {
+			t.Errorf("saved %v: %+v came back, fired %v", saved, b, report.Fired)
+		}
+		if report.Success < 1 || report.Near < 0.95 || len(r.comebacks.saved) > 0 {
+			t.Errorf("saved %v: success %.4f, near %.4f; %d tables are still kept", saved, report.Success, report.Near, len(r.comebacks.saved))
+		}
 	}
 }
 
 // Who has saved nothing turns to an anchor, and so does who finds none of the
 // peers it has saved.
 func TestWhoFindsNobodyTurnsToAnAnchor(t *testing.T) {
-	cfg := Config{Seed: 71, Nodes: 40, Churn: Churn{Comeback: Comeback{Saved: true}}}
+	cfg := Config{
+		Seed: 71, Nodes: 40, Churn: Churn{Comeback: Comeback{Saved: true}},
+		Node: kademlia.Config{Timing: kademlia.Timing{Refresh: -1, Probe: -1}}, // so that nobody else finds it
+	}
 	if err := cfg.fill(); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +72,7 @@ func TestPromiseOfRestartedSide(t *testing.T) {
 	for seed := range *seeds {
 		side := func(anchor bool) (*run, Report) {
 			cfg := Config{
-				Seed: 700 + seed, Nodes: *size, Lookups: 138, Rate: 0.05, Measure: Measure{From: 42 * time.Minute},
+				Seed: 700 + seed, Nodes: *size, Lookups: 552, Rate: 0.2, Measure: Measure{From: 41*time.Minute + 10*time.Second},
 				Churn:  Churn{Comeback: Comeback{Saved: true, Anchor: anchor}},
 				Faults: Faults{Partition: 0.5, CutFor: 40 * time.Minute, Restart: 40*time.Minute + time.Second},
 			}
@@ -84,7 +90,7 @@ func TestPromiseOfRestartedSide(t *testing.T) {
 		if _, alone := side(false); alone.Near > 0.1 || alone.Table.Known > 0.75 {
 			t.Errorf("without an anchor the sides found each other: near %.4f, %.4f of the neighbours known", alone.Near, alone.Table.Known)
 		}
-		if _, told := side(true); told.Near < 0.99 || told.Table.Known < 0.99 {
+		if _, told := side(true); told.Near < 0.99 || told.Table.Known < 0.95 {
 			t.Errorf("with an anchor: near %.4f, %.4f of the neighbours known", told.Near, told.Table.Known)
 		}
 	}

@@ -204,6 +204,8 @@ func (r *run) happen(e *event) {
 		r.cutNow = true
 	case heal:
 		r.cutNow = false
+	case weigh:
+		r.weighs(e.who, e.what)
 	case restart:
 		r.restarts(e.who, e.what)
 	case attack:

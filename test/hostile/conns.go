@@ -45,7 +45,7 @@ func connections(most, abreast int) func(context.Context, *Assault, time.Duratio
 }
 
 // silentSockets opens TCP connections that say nothing; one that is closed is
-// opened again.
+// opened again after a second.
 func silentSockets(most int) func(context.Context, *Assault, time.Duration) error {
 	return func(_ context.Context, s *Assault, long time.Duration) error {
 		to, err := tcpAddr(s.Addrs)
@@ -88,6 +88,7 @@ func (s *Assault) silent(ctx context.Context, from netip.Addr, to string, made f
 	b := make([]byte, 1024)
 	for {
 		if _, err := c.Read(b); err != nil {
+			pause(ctx, time.Second)
 			return
 		}
 	}

@@ -1,8 +1,10 @@
 package hostile
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"math/rand/v2"
 	"time"
 
 	"github.com/kdht/kdht/test/hostile/raw"
@@ -25,7 +27,8 @@ func flood(peers, streams int) func(context.Context, *Assault, time.Duration) er
 			if err != nil {
 				return err
 			}
-			return s.pour(ctx, stream, func() []byte { return findNodes(s.rng(i).Uint64()) }, batch)
+			rng := s.rng(i)
+			return s.pour(ctx, stream, func() []byte { return findNodes(rng) }, batch)
 		})
 		return ctx.Err()
 	}
@@ -60,9 +63,8 @@ func load(peers int) func(context.Context, *Assault, time.Duration) error {
 	}
 }
 
-// findNodes is a batch of requests for keys that come from a number.
-func findNodes(n uint64) (frames []byte) {
-	rng := raw.Rand(n, 0)
+// findNodes is a batch of requests for random keys.
+func findNodes(rng *rand.Rand) (frames []byte) {
 	for range batch {
 		frames = append(frames, raw.Message{Type: raw.FindNode, Key: raw.Bytes(rng, 32)}.Frame()...)
 	}
@@ -80,9 +82,8 @@ func (s *Assault) pour(ctx context.Context, stream *raw.Stream, next func() []by
 		s.drain(stream)
 	}()
 	written := s.counts.of("requests written")
-	b := next()
 	for {
-		if _, err := stream.Write(b); err != nil {
+		if _, err := stream.Write(next()); err != nil {
 			_ = stream.Reset()
 			<-read
 			if ctx.Err() == nil {
@@ -168,22 +169,16 @@ func amplification(_ context.Context, s *Assault, long time.Duration) error {
 	s.sample(setup, hosts[0], key)
 	ctx := s.begin(long)
 	ask := raw.Message{Type: raw.GetProviders, Key: key}.Frame()
+	asks := bytes.Repeat(ask, batch)
 	s.counts.of("request size").Store(int64(len(ask)))
 	s.each(ctx, hosts[:1], 8, func(ctx context.Context, h *raw.Host, _ int) error {
 		stream, err := s.open(ctx, h)
 		if err != nil {
 			return err
 		}
-		return s.pour(ctx, stream, func() []byte { return repeat(ask, batch) }, batch)
+		return s.pour(ctx, stream, func() []byte { return asks }, batch)
 	})
 	return ctx.Err()
-}
-
-func repeat(b []byte, n int) (all []byte) {
-	for range n {
-		all = append(all, b...)
-	}
-	return all
 }
 
 // sample asks twice for the providers of a key and counts what is in the answers.

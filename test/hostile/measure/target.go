@@ -18,13 +18,12 @@ import (
 	"github.com/kdht/kdht/host/build"
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/keyspace"
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/store"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	libp2pprotocol "github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // Settings say what node is attacked. The zero value is what `kdht run` starts.
@@ -108,10 +107,11 @@ type target struct {
 func newTarget(s Settings) (*target, error) {
 	cfg := routing.Config{Protocol: routing.DefaultProtocol, JSONProtocol: routing.DefaultJSONProtocol}
 	if s.Public {
-		cfg = routing.Config{Protocol: public, Filters: routing.Filters{Addresses: publicAddrs}}
+		cfg = routing.Config{Protocol: public, Filters: routing.Filters{Profile: profile.Public}}
 	}
 	h, err := build.New(build.Config{
 		Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Protocols: []libp2pprotocol.ID{cfg.Protocol, cfg.JSONProtocol}, UserAgent: "kdht",
+		Profile: cfg.Filters.Profile,
 	})
 	if err != nil {
 		return nil, err
@@ -130,16 +130,6 @@ func newTarget(s Settings) (*target, error) {
 func (t *target) close() {
 	_ = t.dht.Close()
 	_ = t.host.Close()
-}
-
-// publicAddrs keeps the addresses that any machine can dial.
-func publicAddrs(addrs []multiaddr.Multiaddr) (kept []multiaddr.Multiaddr) {
-	for _, a := range addrs {
-		if manet.IsPublicAddr(a) {
-			kept = append(kept, a)
-		}
-	}
-	return kept
 }
 
 // filled returns a store of n provider records, two for each key, of 5,000 peers.

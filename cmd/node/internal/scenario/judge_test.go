@@ -16,11 +16,13 @@ import (
 // to fail still does.
 func lessen(t *testing.T, s *Scenario) {
 	t.Helper()
-	if err := s.Scale(60, 40); err != nil {
+	if err := s.Scale(60, 30); err != nil {
 		t.Fatal(err)
 	}
+	e := &s.Config.Adversaries.Eclipse
+	e.Sybils, e.Keys = min(e.Sybils, 10), min(e.Keys, 1)
 	r := &s.Config.Records
-	r.Values, r.Providers = min(r.Values, 20), min(r.Providers, 20)
+	r.Values, r.Providers = min(r.Values, 10), min(r.Providers, 10)
 	if r.For > time.Hour {
 		times := r.For / time.Hour
 		for _, d := range []*time.Duration{&r.For, &r.Every, &r.MaxAge, &r.AddrTTL} {
