@@ -1,6 +1,10 @@
 package host
 
-import "github.com/libp2p/go-libp2p/core/peer"
+import (
+	"net/netip"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
 
 // Ranker is a Transport that can hold on to connections; an Endpoint is one.
 type Ranker interface {
@@ -9,6 +13,13 @@ type Ranker interface {
 	// are. Zero and false take back what was said. The host forgets the value when
 	// the peer disconnects.
 	Rank(p peer.ID, value int, keep bool)
+}
+
+// Locator is a Transport that knows where connected peers are; an Endpoint is one.
+type Locator interface {
+	// Origin returns the IP address that p's direct connection comes from or leads
+	// to; false if there is none.
+	Origin(p peer.ID) (netip.Addr, bool)
 }
 
 // Rank implements Ranker by the host's connection manager.
@@ -24,4 +35,17 @@ func (e *Endpoint) Rank(p peer.ID, value int, keep bool) {
 	} else {
 		conns.Unprotect(p, tag)
 	}
+}
+
+// Origin implements Locator.
+func (e *Endpoint) Origin(p peer.ID) (ip netip.Addr, ok bool) {
+	for _, c := range e.host.Network().ConnsToPeer(p) {
+		if c.Stat().Limited {
+			continue
+		}
+		if ip = remoteIP(c.RemoteMultiaddr()); ip.IsValid() {
+			return ip, true
+		}
+	}
+	return ip, false
 }

@@ -1,10 +1,12 @@
 package routing
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
 	"github.com/kdht/kdht/host"
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing/kademlia"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
@@ -18,6 +20,7 @@ type book struct {
 	filter    func([][]byte) [][]byte // nil: all
 	self      atomic.Pointer[kademlia.Contact]
 	connected sync.Map // peer.ID → voice
+	origins   sync.Map // peer.ID → netip.Addr, of those connected from a public address
 }
 
 // voice is what a connected peer is known to speak.
@@ -60,6 +63,33 @@ func (b *book) inside(addrs []multiaddr.Multiaddr) [][]byte {
 func (b *book) Connected(id peer.ID) bool {
 	_, ok := b.connected.Load(id)
 	return ok
+}
+
+// origin notes where a peer that has just connected is connected from. What is no
+// public address says nothing of its subnet: whoever stands before us has it.
+func (b *book) origin(id peer.ID) {
+	t, ok := b.transport.(host.Locator)
+	if !ok {
+		return
+	}
+	if ip, ok := t.Origin(id); ok && profile.PublicIP(ip) {
+		b.origins.Store(id, ip)
+	}
+}
+
+// gone notes that a peer is connected no longer.
+func (b *book) gone(id peer.ID) {
+	b.connected.Delete(id)
+	b.origins.Delete(id)
+}
+
+// connection is what the node asks of a peer: where it is connected from, if that
+// is known, and whether it is connected.
+func (b *book) connection(id peer.ID) (from netip.Addr, connected bool) {
+	if ip, known := b.origins.Load(id); known {
+		from = ip.(netip.Addr)
+	}
+	return from, b.Connected(id)
 }
 
 // sender notes that a peer has sent a request, which it needs a connection for:

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/kdht/kdht/host"
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing/kademlia"
@@ -104,3 +107,45 @@ func TestProfileAndOwnFilters(t *testing.T) {
 }
 
 func testID(t *testing.T) string { return newWorld(t).add().id.String() }
+
+// located is a Transport whose peers are all connected from one subnet.
+type located struct{ *fake }
+
+func (located) Origin(peer.ID) (netip.Addr, bool) { return netip.MustParseAddr("9.9.1.1"), true }
+
+// Many peers of one subnet do not fill a table by claiming addresses of others.
+func TestClaimedAddresses(t *testing.T) {
+	for name, c := range map[string]struct {
+		profile profile.Profile
+		origin  bool
+		want    int
+	}{"claims only": {profile.Public, false, 8}, "connected from one /16": {profile.Public, true, 3}, "private": {profile.Private, true, 8}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				at := w.addPublic()
+				var transport host.Transport = at
+				if c.origin {
+					transport = located{at}
+				}
+				d, err := newDHT(transport, fakeStreams{at}, Config{Filters: Filters{Profile: c.profile}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = d.Close() })
+				for range 8 {
+					if other, _ := w.startOn(w.addPublic(), Config{BootstrapPeers: []peer.AddrInfo{at.info()}}); other.WaitReady(t.Context()) != nil {
+						t.Fatal("not ready")
+					}
+				}
+				time.Sleep(time.Minute)
+				if n := d.Stats().Table; n > c.want || n < min(c.want, 3) {
+					t.Errorf("%d in the table, want %d", n, c.want)
+				}
+				if !c.origin && d.Stats().Table <= 3 {
+					t.Error("the claims do not spread the peers, so this shows nothing")
+				}
+			})
+		})
+	}
+}

@@ -17,11 +17,12 @@ func (d *DHT) watcher() host.Watcher {
 	return host.Watcher{
 		Connected: func(p peer.ID) {
 			d.book.connected.LoadOrStore(p, unheard)
+			d.book.origin(p)
 			_ = d.loop.post(func(time.Time) { d.observers.ranks.connected(p) })
 			d.changed.broadcast()
 		},
 		Disconnected: func(p peer.ID) {
-			d.book.connected.Delete(p)
+			d.book.gone(p)
 			d.changed.broadcast()
 		},
 		Speaks: func(p peer.ID) {

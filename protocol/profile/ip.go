@@ -57,6 +57,9 @@ func within(ip netip.Addr, blocks []netip.Prefix) bool {
 	return false
 }
 
+// PublicIP reports whether ip is a unicast address of the public Internet.
+func PublicIP(ip netip.Addr) bool { return publicIP(ip.Unmap()) }
+
 func publicIP(ip netip.Addr) bool {
 	if ip.Is4() {
 		return !within(ip, special4)

@@ -35,9 +35,10 @@ type Config struct {
 	// Known returns a contact shared with other nodes that says all that p says, or
 	// nil (nil: never). Simulations have one; it must not remember p.
 	Known func(p *protocol.Peer) *Contact
-	// Connected says whether a peer can be asked without a dial. Lookups then dial no
-	// more for others' sake than reliability.md P12 allows (nil: there are no dials).
-	Connected func(id peer.ID) bool
+	// Connected says whether a peer can be asked without a dial, and from which address
+	// it is connected if that is known and its own. Lookups then dial no more for
+	// others' sake than reliability.md P12 allows (nil: there are no dials).
+	Connected func(id peer.ID) (from netip.Addr, connected bool)
 	// Locate says where a dial to an address goes: false for names and relays. No
 	// subnet then gets more than its share of dials, tables and results (nil: peers
 	// may share their address).

@@ -78,7 +78,10 @@ func (n *namers) note(by uint8) bool {
 // open reports whether the candidate may be asked, and counts the dial that this
 // takes, if it does. The candidate keeps only those addresses that may be dialed.
 func (d *dials) open(c *candidate) bool {
-	if d == nil || d.cfg.Connected(c.contact.ID) {
+	if d == nil {
+		return true
+	}
+	if _, connected := d.cfg.Connected(c.contact.ID); connected {
 		return true
 	}
 	payer, ok := d.payer(c)

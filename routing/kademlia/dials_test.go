@@ -57,7 +57,10 @@ func dialer(t testing.TB, connected func(peer.ID) bool, located bool, members ..
 	l := &line{}
 	w := newWorld(t, 1)
 	m := w.add(0, func(cfg *Config) {
-		cfg.Network, cfg.Connected = l, connected
+		cfg.Network = l
+		if connected != nil {
+			cfg.Connected = func(id peer.ID) (netip.Addr, bool) { return netip.Addr{}, connected(id) }
+		}
 		cfg.Timing = Timing{Probe: -1, Refresh: -1, Suspect: -1}
 		if located {
 			cfg.Locate = locate

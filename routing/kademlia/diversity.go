@@ -1,6 +1,9 @@
 package kademlia
 
-import "slices"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Bounds on peers of one wide subnet, a /16 or a /32: whoever has many ids seldom
 // has many of these (reliability.md T1, T2; deployed peers bound tables by the same
@@ -14,8 +17,9 @@ const (
 
 // home is where a contact lives: the subnet of its first IPv4 address and that of
 // its first IPv6 one, 0 where it has none. More are not counted: they would let one
-// peer take the places of many. A contact without any, reached by name or by relay
-// only, lives nowhere and shares a home with nobody.
+// peer take the places of many. Where it is connected from counts before what it
+// says, which costs nothing to invent. A contact without any, reached by name or by
+// relay only, lives nowhere and shares a home with nobody.
 type home [2]subnet
 
 // homeOf returns where c lives; nowhere if subnets are not bounded.
@@ -23,20 +27,28 @@ func (c *Config) homeOf(o *Contact) (h home) {
 	if c.Locate == nil {
 		return h
 	}
+	if c.Connected != nil {
+		if from, connected := c.Connected(o.ID); connected && from.IsValid() {
+			h.settle(from)
+		}
+	}
 	for _, a := range o.Peer.Addrs {
-		at, ok := c.Locate(a)
-		if !ok {
-			continue
-		}
-		family := 0
-		if at.Addr().Is6() {
-			family = 1
-		}
-		if h[family] == 0 {
-			h[family] = wide(at.Addr())
+		if at, ok := c.Locate(a); ok {
+			h.settle(at.Addr())
 		}
 	}
 	return h
+}
+
+// settle takes ip's subnet if none of its family is known.
+func (h *home) settle(ip netip.Addr) {
+	family := 0
+	if ip.Unmap().Is6() {
+		family = 1
+	}
+	if h[family] == 0 {
+		h[family] = wide(ip)
+	}
 }
 
 // nowhere reports whether the home bounds nothing.

@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -78,6 +79,11 @@ func TestHome(t *testing.T) {
 	}
 	if h := (home{}); h.shares(home{}) || !h.nowhere() {
 		t.Error("those who live nowhere share a home")
+	}
+	// Where it is connected from goes before what it says.
+	n.cfg.Connected = func(id peer.ID) (netip.Addr, bool) { return netip.MustParseAddr("20.2.5.5"), id == testID(1) }
+	if h := n.cfg.homeOf(liar); h.shares(n.cfg.homeOf(at(2, placeAt(20, 1, 9, 9, 9)))) || !h.shares(n.cfg.homeOf(at(3, placeAt(20, 2, 1, 1, 1)))) {
+		t.Error("a peer lives where it says, though it is connected from elsewhere")
 	}
 	n.cfg.Locate = nil
 	if !n.cfg.homeOf(liar).nowhere() {

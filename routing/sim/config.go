@@ -61,6 +61,9 @@ type Link struct {
 	// TCP is the share of peers that speak TCP only: a connection to them costs
 	// three round trips before the request, to others, over QUIC, one.
 	TCP float64
+	// Public has members bound what those of a public network do: how many they dial
+	// for others' sake, and how much of tables and answers a subnet gets.
+	Public bool
 	// Conns bounds the connections a peer keeps; the longest unused is dropped (96).
 	Conns int
 	// Dial is how long a dial waits for nothing (5 s), Deadline how long a request

@@ -1,6 +1,12 @@
 package sim
 
-import "time"
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
 
 // regions are where peers live: a share of the members each, and the round trips
 // between them in milliseconds, in the order EU, US east, US west, Singapore,
@@ -91,6 +97,19 @@ func (r *run) connected(a, b int32) bool {
 		}
 	}
 	return false
+}
+
+// connection tells a member whether it holds a connection to a peer, and from where:
+// the peer's true address, whatever it says.
+func (r *run) connection(who int32, id peer.ID) (from netip.Addr, connected bool) {
+	i := r.index(id)
+	if i < 0 || !slices.Contains(r.members[who].conns, i) {
+		return from, false
+	}
+	if addrs := r.members[i].contact.Peer.Addrs; len(addrs) > 0 {
+		from = ipOf(addrs[0])
+	}
+	return from, true
 }
 
 // connect notes a connection on both sides.

@@ -3,9 +3,12 @@ package sim
 import (
 	"math"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing/kademlia"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // Fault is one way in which the network or a peer fails.
@@ -103,6 +106,9 @@ func (r *run) comeUp(i int32) {
 	cfg := r.cfg.Node
 	cfg.Self, cfg.Network, cfg.Trace, cfg.Known = m.contact.ID, r, r.trace, r.knownOne
 	cfg.Rand = rand.New(rand.NewPCG(mix(r.cfg.Seed), mix(uint64(i)<<32|uint64(m.life))))
+	if r.cfg.Link.Public {
+		cfg.Connected, cfg.Locate = func(id peer.ID) (netip.Addr, bool) { return r.connection(i, id) }, profile.Locate
+	}
 	node, err := kademlia.NewNode(cfg)
 	if err != nil {
 		r.violated("member %d: %v", i, err)
