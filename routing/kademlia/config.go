@@ -50,10 +50,11 @@ type Config struct {
 // Timing holds the Node's periods and patience; zero values mean the default
 // given, a negative period switches its activity off.
 type Timing struct {
-	// Slot is how long a request may hold one of the α slots (1 s), GiveUp how
-	// long a lookup waits for it at all (5 s). A late answer counts either way.
+	// Slot is how long a request may hold one of the α slots at most (1 s), GiveUp
+	// how long it is waited for at all (5 s). Lookups learn from the answers they
+	// get to be less patient, down to 300 ms. A late answer counts all the same.
 	Slot, GiveUp time.Duration
-	// Probe is how long a member may be silent before it is probed (15 min);
+	// Probe is how long a member may be silent before it is probed (10 min);
 	// Suspect is the same when a newcomer waits for its place (1 min).
 	Probe, Suspect time.Duration
 	// Refresh is the period of the table's refresh (10 min, wire.md §10).
@@ -76,7 +77,7 @@ func orDefault(d *time.Duration, value time.Duration) {
 func (t *Timing) fill() error {
 	orDefault(&t.Slot, time.Second)
 	orDefault(&t.GiveUp, 5*time.Second)
-	orDefault(&t.Probe, 15*time.Minute)
+	orDefault(&t.Probe, 10*time.Minute)
 	orDefault(&t.Suspect, time.Minute)
 	orDefault(&t.Refresh, 10*time.Minute)
 	orDefault(&t.Reprovide, 22*time.Hour)

@@ -25,7 +25,7 @@ func (f *fanout) step(now time.Time) {
 		f.inFlight++
 		q.report.Asked++
 		q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
-		q.node.requests.send(now, c, f.message, f)
+		q.node.requests.sendPatiently(now, c, f.message, f)
 	}
 	q.ask(now)
 	switch {
@@ -58,7 +58,9 @@ func (f *fanout) answered(now time.Time, r *request, _ *protocol.Message, late b
 // failed implements asker: the next nearest takes the peer's place.
 func (f *fanout) failed(now time.Time, r *request, err error) {
 	q, to := f.query, r.to
-	q.node.suspect(now, r, err)
+	if err != errSilent { // else silent will be told
+		q.node.suspect(now, r, err)
+	}
 	if q.finished {
 		return
 	}
@@ -71,3 +73,6 @@ func (f *fanout) failed(now time.Time, r *request, err error) {
 
 // slow implements asker: a store is waited for.
 func (f *fanout) slow(time.Time, *Contact) {}
+
+// silent implements asker.
+func (f *fanout) silent(now time.Time, r *request) { f.query.node.suspect(now, r, errSilent) }

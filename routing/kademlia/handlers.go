@@ -172,11 +172,11 @@ func (h *Handlers) AddProvider(now time.Time, from protocol.Remote, req, _ *prot
 // first, and then leaves out those without a known address unless bare is set.
 func (h *Handlers) closest(requester peer.ID, key []byte, resp *protocol.Message, bare bool) {
 	var room [maxReplicas + 1]*Contact
-	target := keyspace.KeyOf(key)
+	target, own := keyspace.KeyOf(key), keyspace.KeyOfString(string(requester))
 	k := min(h.K, maxReplicas)
 	for _, c := range h.View().AppendClosest(room[:0], &target, k+1) {
 		switch {
-		case c.ID == requester:
+		case c.Key == own:
 			continue
 		case k == 0:
 			return

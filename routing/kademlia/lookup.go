@@ -7,38 +7,11 @@ import (
 	"github.com/kdht/kdht/protocol/keyspace"
 )
 
-// progress is how far the lookup has come with one candidate.
-type progress uint8
-
-const (
-	heard    progress = iota // known, not asked
-	asking                   // asked, holds one of the α slots
-	slow                     // asked, holds no slot any more, is still waited for
-	answered                 // has answered, in time or late
-	failed                   // has failed, or been given up
-	barred                   // known, not to be dialed as things are
-)
-
-// candidate is a peer on the way to the target.
-type candidate struct {
-	contact *Contact
-	near    uint64 // the first 64 bits of the distance, which nearly always decide
-	hop     uint16 // requests on the chain of referrals that led here, itself included
-	state   progress
-	given   bool // take has returned it
-	lost    bool // could not be reached under the addresses known
-	retried bool // has been given another chance, under others
-	named   namers
-	payer   uint8 // whose account a dial to it is on; 0: nobody's
-}
-
-// out reports whether the candidate is not counted on.
-func (c *candidate) out() bool { return c.state == failed || c.state == barred }
-
 // Lookup is one iterative walk towards a target and nothing else (the paper,
 // §2.3; wire.md §9): candidates in order of distance, each with its state.
 //
-// A peer is asked at most once; one that could not be reached is dialled once
+// A candidate that takes its time keeps its place, and others beyond the k nearest
+// are asked meanwhile. A peer is asked at most once; one that could not be reached is dialled once
 // more if others know other addresses of it. While the β nearest live candidates have not
 // all answered, α are asked at a time; from then on the rest of the k nearest
 // are asked at once. The lookup is done when the k nearest live candidates have
@@ -49,6 +22,7 @@ func (c *candidate) out() bool { return c.state == failed || c.state == barred }
 type Lookup struct {
 	target         keyspace.Key
 	k, alpha, beta int
+	final          int         // how many may be asked at a time in the end
 	candidates     []candidate // nearest first
 	slots          int         // candidates in state asking
 	asked          int
@@ -68,7 +42,7 @@ const (
 
 // newLookup returns a lookup that begins at seeds.
 func newLookup(target keyspace.Key, k, alpha, beta int, seeds []*Contact) *Lookup {
-	l := &Lookup{target: target, k: k, alpha: alpha, beta: min(beta, k)}
+	l := &Lookup{target: target, k: k, alpha: alpha, beta: min(beta, k), final: max(alpha, k)}
 	for _, c := range seeds {
 		l.add(c, 1)
 	}
@@ -106,21 +80,6 @@ func (l *Lookup) find(key *keyspace.Key) (int, bool) {
 		}
 	}
 	return lo, false
-}
-
-// profits reports whether other addresses could help: whoever names a peer first
-// must not decide alone where it is. One that was asked in vain gets one more
-// chance.
-func (c *candidate) profits(addrs [][]byte) bool {
-	if c.state != heard && c.state != barred && (c.state != failed || !c.lost || c.retried) {
-		return false
-	}
-	for _, a := range addrs {
-		if !containsAddr(c.contact.Peer.Addrs, a) {
-			return true
-		}
-	}
-	return false
 }
 
 // add makes c a candidate, or adds its addresses to those known of it.
@@ -185,11 +144,14 @@ func (l *Lookup) Next() *Contact {
 	if l.asked >= maxAsked || l.slots >= l.budget() {
 		return nil
 	}
-	live, bare := 0, -1
+	live, late, bare := 0, 0, -1
 	for i := range l.candidates {
 		c := &l.candidates[i]
 		switch {
 		case c.out():
+			continue
+		case c.state == slow && late < l.k: // somebody else is asked in its place
+			late++
 			continue
 		case c.state == heard && c.contact.HasAddrs():
 			if !l.surplus(i) && l.dials.open(c) {
@@ -221,17 +183,20 @@ func (l *Lookup) ask(i int) *Contact {
 	return l.candidates[i].contact
 }
 
+// narrow bounds how many may be asked at a time from now on.
+func (l *Lookup) narrow(most int) { l.alpha, l.final = min(l.alpha, most), min(l.final, most) }
+
 // budget returns how many may be asked at a time: α until the β nearest live
 // candidates have answered, then as many as are left of the k nearest.
 func (l *Lookup) budget() int {
 	live := 0
 	for i := range l.candidates {
 		switch l.candidates[i].state {
-		case failed, barred:
+		case failed, barred, slow:
 			continue
 		case answered:
 			if live++; live == l.beta {
-				return max(l.alpha, l.k)
+				return l.final
 			}
 		default:
 			return l.alpha

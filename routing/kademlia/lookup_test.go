@@ -62,9 +62,10 @@ func (w *walk) ask() {
 }
 
 // converged is the definition of the paper, said once more: none of the β
-// nearest that have not failed is without an answer.
+// nearest that have not failed is without an answer. Who takes long does not
+// keep the others from going on.
 func (w *walk) converged() bool {
-	live := slices.DeleteFunc(slices.Clone(w.lookup.candidates), func(c candidate) bool { return c.state == failed })
+	live := slices.DeleteFunc(slices.Clone(w.lookup.candidates), func(c candidate) bool { return c.state == failed || c.state == slow })
 	for i := range w.lookup.beta {
 		if i >= len(live) || live[i].state != answered {
 			return false

@@ -32,6 +32,7 @@ func (n *Node) alive(now time.Time, c *Contact) *entry {
 		return nil
 	}
 	n.prober.joined(now)
+	n.exiles.admitted(now, c)
 	n.cfg.Trace.admitted(c)
 	if n.table.Len() == 1 {
 		n.refresher.rounds = 0
@@ -69,6 +70,9 @@ func (n *Node) evict(now time.Time, c *Contact, reason error) {
 	if n.table.remove(&c.Key, c.ID) {
 		n.cfg.Trace.evicted(c, reason)
 		n.promote(now, c)
+		if reason == errProbeFailed {
+			n.exiles.add(now, c)
+		}
 	}
 }
 

@@ -36,6 +36,7 @@ type Node struct {
 	refresher  refresher
 	reprovider reprovider
 	seeder     seeder
+	exiles     exiles
 }
 
 // NewNode returns a Node that knows nobody. The first peer it gets to know
@@ -46,11 +47,11 @@ func NewNode(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, self: NewContact(cfg.Self, nil), queries: make(map[QueryID]*query), cache: newCache(cfg.Timing.Cache)}
 	n.table = newTable(n.self.Key, cfg.K)
-	n.requests = requests{network: cfg.Network, timing: &n.cfg.Timing}
+	n.requests = requests{network: cfg.Network, timing: &n.cfg.Timing, patience: patience{timing: &n.cfg.Timing}}
 	n.prober = prober{node: n}
 	n.refresher = refresher{node: n}
 	n.reprovider = reprovider{node: n, byKey: make(map[string]*provided)}
-	n.seeder = seeder{node: n}
+	n.seeder, n.exiles = seeder{node: n}, exiles{node: n}
 	return n, nil
 }
 
@@ -115,13 +116,16 @@ func (n *Node) HandleResponse(now time.Time, id RequestID, m *protocol.Message, 
 	if m == nil && err == nil {
 		err = fmt.Errorf("no answer: %w", protocol.ErrMalformed)
 	}
-	late := r.stage == givenUp
+	late := r.stage >= givenUp
 	switch {
 	case err == nil:
 		n.requests.answered = now
+		n.requests.patience.answered(now.Sub(r.sent))
 		r.asker.answered(now, r, m, late)
 	case !late:
 		r.asker.failed(now, r, asSentinel(err))
+	case r.stage == givenUp:
+		r.asker.silent(now, r)
 	}
 	n.prober.step(now)
 }
@@ -133,13 +137,15 @@ func (n *Node) Advance(now time.Time) {
 	n.refresher.advance(now)
 	n.reprovider.advance(now)
 	n.seeder.advance(now)
+	n.exiles.advance(now)
 	n.cache.expire(now)
 }
 
 // NextDeadline returns when Advance is to be called next, at the latest; zero
 // if nothing is waited for.
 func (n *Node) NextDeadline() time.Time {
-	next := earlier(earlier(n.requests.deadlines.next(), n.prober.nextDeadline()), n.seeder.nextDeadline())
+	next := earlier(n.requests.deadlines.next(), n.prober.nextDeadline())
+	next = earlier(next, earlier(n.seeder.nextDeadline(), n.exiles.nextDeadline()))
 	return earlier(next, earlier(n.refresher.nextDeadline(), n.reprovider.nextDeadline()))
 }
 
@@ -245,7 +251,7 @@ func (n *Node) Cancel(now time.Time, id QueryID) {
 // later lookups.
 func (n *Node) lookAbout(now time.Time, key []byte, g *lookAbout, done func(time.Time, Result)) {
 	if q := n.query(now, protocol.FindNode, key, g, done); q != nil {
-		q.passing = true
+		q.passing, q.most = true, max(1, g.missing(n.table))
 		q.start(now)
 	}
 }
@@ -289,40 +295,4 @@ func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact) {
 	q.widened = true // there are no others to give it to
 	q.spread = &fanout{query: q, message: m}
 	q.spread.step(now)
-}
-
-// shared returns the contact that many nodes share for p, nil if there is none,
-// and its key.
-func (n *Node) shared(p *protocol.Peer) (*Contact, keyspace.Key) {
-	if n.cfg.Known != nil {
-		if c := n.cfg.Known(p); c != nil {
-			return c, c.Key
-		}
-	}
-	return nil, keyspace.KeyOf(p.ID)
-}
-
-// contactIn returns the peer named in an answer as a contact, with the
-// addresses we would dial; nil if its id is none.
-func (n *Node) contactIn(p *protocol.Peer) *Contact {
-	if len(p.ID) > maxIDSize {
-		return nil
-	}
-	id, err := p.PeerID()
-	if err != nil {
-		return nil
-	}
-	return contactOf(id, ownAddrs(p.ID, p.Addrs, n.cfg.TakeAddrs))
-}
-
-// filtered returns c with only the addresses we would dial.
-func (n *Node) filtered(c *Contact) *Contact {
-	if n.cfg.TakeAddrs == nil {
-		return c
-	}
-	addrs := n.cfg.TakeAddrs(c.Peer.Addrs)
-	if len(addrs) == len(c.Peer.Addrs) {
-		return c
-	}
-	return contactOf(c.ID, addrs)
 }

@@ -154,7 +154,7 @@ func (p *prober) overdue(now time.Time) {
 func (p *prober) send(now time.Time, c *Contact, a *probe) {
 	p.inFlight++
 	m := &protocol.Message{Type: protocol.FindNode, Key: c.Peer.ID, ClusterLevel: 1}
-	p.node.requests.send(now, c, m, a)
+	p.node.requests.sendPatiently(now, c, m, a)
 }
 
 // never is when nobody is waited for.
@@ -254,6 +254,9 @@ func (p *prober) failed(now time.Time, e *entry, r *request) {
 
 // slow implements asker: a probe holds no slot of a lookup.
 func (*probe) slow(time.Time, *Contact) {}
+
+// silent implements asker: what follows from a probe that failed has followed.
+func (*probe) silent(time.Time, *request) {}
 
 // end frees the probe's place.
 func (p *probe) end(now time.Time, c *Contact) {

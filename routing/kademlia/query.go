@@ -23,6 +23,7 @@ type query struct {
 	target   keyspace.Key
 	lookup   *Lookup
 	goal     goal
+	most     int // requests in flight that are of use; 0: as many as the lookup has
 	request  *protocol.Message
 	spread   *fanout // set when the walk is over and something is to be stored
 	report   Report
@@ -56,6 +57,9 @@ func (q *query) start(now time.Time) {
 	}
 	q.lookup = newLookup(q.target, n.cfg.K, n.cfg.Alpha, n.cfg.Beta, seeds)
 	q.lookup.cfg, q.lookup.dials = &n.cfg, n.newDials()
+	if q.most > 0 {
+		q.lookup.narrow(q.most)
+	}
 	if len(seeds) == 0 {
 		q.finish(now, ErrNoPeers)
 		return
@@ -159,7 +163,9 @@ func (q *query) answered(now time.Time, r *request, m *protocol.Message, late bo
 // failed implements asker for the requests of the walk.
 func (q *query) failed(now time.Time, r *request, err error) {
 	to := r.to
-	q.node.suspect(now, r, err)
+	if err != errSilent { // else silent will be told
+		q.node.suspect(now, r, err)
+	}
 	if q.finished {
 		return
 	}
@@ -181,6 +187,7 @@ func (q *query) slow(now time.Time, to *Contact) {
 	if q.finished {
 		return
 	}
+	q.node.cfg.Trace.slow(q.id, to)
 	q.lookup.Slow(&to.Key)
 	q.step(now)
 }
@@ -231,3 +238,6 @@ func (q *query) finish(now time.Time, err error) {
 	q.goal.fill(now, q, &r)
 	q.done(now, r)
 }
+
+// silent implements asker.
+func (q *query) silent(now time.Time, r *request) { q.node.suspect(now, r, errSilent) }

@@ -105,12 +105,22 @@ type lookAbout struct {
 }
 
 func (g *lookAbout) response(now time.Time, q *query, _ *Contact, _ *protocol.Message) bool {
-	t := q.node.table
-	if g.bucket >= len(t.buckets) || len(t.buckets[g.bucket].members) < t.k {
+	missing := g.missing(q.node.table)
+	if missing > 0 {
+		q.lookup.narrow(missing)
 		return false
 	}
-	t.buckets[g.bucket].refreshed = instantOf(now)
+	q.node.table.buckets[g.bucket].refreshed = instantOf(now)
 	return true
+}
+
+// missing returns how many members the bucket has room for: to have more requests
+// than that in flight would be in vain.
+func (g *lookAbout) missing(t *Table) int {
+	if g.bucket < len(t.buckets) {
+		return t.k - len(t.buckets[g.bucket].members)
+	}
+	return t.k
 }
 
 // early are the pauses before the first rounds by schedule of a small table.

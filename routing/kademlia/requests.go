@@ -22,11 +22,14 @@ type Network interface {
 
 // asker is who wants the outcome of a request. Exactly one of answered and
 // failed is called, or first failed and then answered with late set: the answer
-// of a peer that had been given up. slow may come before either.
+// of a peer that had been given up. slow may come before either; silent comes
+// after failed, if the peer has not answered for as long as Timing.GiveUp or will
+// not any more.
 type asker interface {
 	answered(now time.Time, r *request, m *protocol.Message, late bool)
 	failed(now time.Time, r *request, err error)
 	slow(now time.Time, to *Contact)
+	silent(now time.Time, r *request)
 }
 
 var errSilent = fmt.Errorf("no answer yet, given up: %w", protocol.ErrTimeout)
@@ -39,7 +42,8 @@ type request struct {
 	deadline time.Time
 	stage    stage
 	sent     time.Time
-	slot     int // position in the heap of deadlines, -1 if it waits for none
+	giveUp   time.Time // when it is given up
+	slot     int       // position in the heap of deadlines, -1 if it waits for none
 }
 
 // stage is what the deadline of a request means.
@@ -48,7 +52,8 @@ type stage uint8
 const (
 	prompt  stage = iota // at the deadline it loses its slot
 	tardy                // at the deadline it is given up
-	givenUp              // nothing is expected, an answer is welcome
+	givenUp              // an answer is welcome, at the deadline its lack is a fault of the peer's
+	silent               // nothing is expected
 )
 
 // requests is the book of all requests on their way.
@@ -60,14 +65,27 @@ type requests struct {
 	timing    *Timing
 	last      RequestID
 	answered  time.Time // when anybody has last answered
+	patience  patience
 	pending   inflight
 	deadlines timers
 }
 
-// send puts a question to a peer on behalf of an asker.
+// send puts a question to a peer on behalf of an asker, who waits for as long as
+// answers commonly take.
 func (rs *requests) send(now time.Time, to *Contact, m *protocol.Message, a asker) {
+	slot, giveUp := rs.patience.of()
+	rs.await(now, to, m, a, slot, giveUp)
+}
+
+// sendPatiently is send with as much patience as there is: for what decides about a
+// peer and not only about one walk.
+func (rs *requests) sendPatiently(now time.Time, to *Contact, m *protocol.Message, a asker) {
+	rs.await(now, to, m, a, rs.timing.Slot, rs.timing.GiveUp)
+}
+
+func (rs *requests) await(now time.Time, to *Contact, m *protocol.Message, a asker, slot, giveUp time.Duration) {
 	rs.last++
-	r := &request{id: rs.last, to: to, asker: a, sent: now, deadline: now.Add(rs.timing.Slot)}
+	r := &request{id: rs.last, to: to, asker: a, sent: now, deadline: now.Add(slot), giveUp: now.Add(giveUp)}
 	rs.pending.put(r)
 	heap.Push(&rs.deadlines, r)
 	rs.network.Send(r.id, to, m)
@@ -87,15 +105,20 @@ func (rs *requests) take(id RequestID) *request {
 func (rs *requests) advance(now time.Time) {
 	for len(rs.deadlines) > 0 && !rs.deadlines.next().After(now) {
 		r := rs.deadlines[0].(*request)
-		if r.stage == prompt && rs.timing.GiveUp > rs.timing.Slot {
-			r.stage, r.deadline = tardy, r.sent.Add(rs.timing.GiveUp)
+		switch r.stage {
+		case prompt:
+			r.stage, r.deadline = tardy, r.giveUp
 			heap.Fix(&rs.deadlines, r.slot)
 			r.asker.slow(now, r.to)
-			continue
+		case tardy:
+			r.stage, r.deadline = givenUp, r.sent.Add(rs.timing.GiveUp)
+			heap.Fix(&rs.deadlines, r.slot)
+			r.asker.failed(now, r, errSilent)
+		default:
+			r.stage = silent
+			heap.Remove(&rs.deadlines, r.slot)
+			r.asker.silent(now, r)
 		}
-		r.stage = givenUp
-		heap.Pop(&rs.deadlines)
-		r.asker.failed(now, r, errSilent)
 	}
 }
 

@@ -8,6 +8,8 @@ type Trace struct {
 	Asking func(q QueryID, to *Contact, hop int)
 	// Answered: the peer answered q and named closer peers.
 	Answered func(q QueryID, from *Contact, closer []*Contact)
+	// Slow: the peer takes its time; others are asked meanwhile.
+	Slow func(q QueryID, to *Contact)
 	// Failed: the request failed; err wraps one of protocol's sentinels.
 	Failed func(q QueryID, to *Contact, err error)
 	// Admitted: a verified peer became a member of the table.
@@ -25,6 +27,12 @@ func (t *Trace) asking(q QueryID, to *Contact, hop int) {
 func (t *Trace) answered(q QueryID, from *Contact, closer []*Contact) {
 	if t != nil && t.Answered != nil {
 		t.Answered(q, from, closer)
+	}
+}
+
+func (t *Trace) slow(q QueryID, to *Contact) {
+	if t != nil && t.Slow != nil {
+		t.Slow(q, to)
 	}
 }
 

@@ -63,6 +63,7 @@ type asked struct {
 	at      int64
 	settled bool
 	lost    bool // could not be reached
+	slow    bool // has lost its slot
 	contact *kademlia.Contact
 }
 
@@ -92,7 +93,11 @@ func (c *checks) trace() *kademlia.Trace {
 			c.believes(from, closer)
 			c.settles(q, from, nil)
 		},
-		Failed:   func(q kademlia.QueryID, to *kademlia.Contact, err error) { c.settles(q, to, err) },
+		Slow: c.slows,
+		Failed: func(q kademlia.QueryID, to *kademlia.Contact, err error) {
+			c.departures.fails(c.run, c.run.acting, c.run.index(to.ID))
+			c.settles(q, to, err)
+		},
 		Admitted: func(*kademlia.Contact) { c.admits() },
 		Evicted:  c.evicts,
 	}
@@ -132,7 +137,7 @@ func (c *checks) asks(q kademlia.QueryID, to *kademlia.Contact) {
 		if a.to == who && !(a.lost && !sameAddrs(a.contact, to)) {
 			r.violated("lookup %d of member %d asks member %d twice", q, w.id.who, who)
 		}
-		if !a.settled && a.at > r.now-int64(r.cfg.Node.Timing.Slot) {
+		if !a.settled && !a.slow {
 			slots++
 		}
 	}
@@ -185,6 +190,20 @@ func (c *checks) settles(q kademlia.QueryID, peer *kademlia.Contact, err error) 
 	}
 	if err != nil {
 		c.run.violated("lookup %d of member %d: a request to member %d failed that was not under way", q, w.id.who, who)
+	}
+}
+
+// slows notes that a request has lost its slot.
+func (c *checks) slows(q kademlia.QueryID, peer *kademlia.Contact) {
+	w := c.find(q)
+	if w == nil {
+		return
+	}
+	who := c.run.index(peer.ID)
+	for i := range w.asked {
+		if a := &w.asked[i]; a.to == who && !a.settled {
+			a.slow = true
+		}
 	}
 }
 

@@ -35,23 +35,22 @@ func TestPromiseOfChurn(t *testing.T) {
 }
 
 // Half the network is cut off for ten minutes. A minute after it has healed,
-// lookups find what is on the other side. The goal is 0.99 near (P20); the bound
-// here is what the core reaches, so that it cannot become worse unseen.
+// lookups find what is on the other side (P20, which asks for 0.99 near).
 func TestPromiseOfPartition(t *testing.T) {
 	for seed := range *seeds {
 		l := simulate(t, Config{
 			Seed: 400 + seed, Nodes: *size, Lookups: 420, Rate: 0.5, Measure: Measure{From: 12 * time.Minute},
 			Faults: Faults{Partition: 0.5, CutAfter: time.Minute, CutFor: 10 * time.Minute},
 		})
-		if l.Ended < 50 || l.Near < 0.5 || l.Recall < 0.75 {
+		if l.Ended < 50 || l.Near < 0.99 || l.Success < 1 {
 			t.Errorf("of %d lookups a minute after healing %.4f found their nearest", l.Ended, l.Near)
 		}
 	}
 }
 
 // Three in ten answer probes and nothing else. The goal is a 95th percentile no
-// more than twice that of a clean network (P21); today lookups wait two or three
-// times for a peer to be given up, and the bound keeps it at that.
+// more than twice that of a clean network (P21), which is reached on the average;
+// the bound is on one seed.
 func TestPromiseOfTarpits(t *testing.T) {
 	for seed := range *seeds {
 		cfg := Config{Seed: 500 + seed, Nodes: *size, Lookups: 200, Settle: 11 * time.Minute}
@@ -59,7 +58,7 @@ func TestPromiseOfTarpits(t *testing.T) {
 		cfg.Faults.Tarpit = 0.3
 		tar := simulate(t, cfg)
 		t.Logf("p95 %v clean, %v with tarpits: %.1f times", clean.P95, tar.P95, tar.P95.Seconds()/clean.P95.Seconds())
-		if tar.Success < 1 || tar.Near < 0.95 || tar.P95 > 25*time.Second {
+		if tar.Success < 1 || tar.Near < 0.95 || tar.P95 > clean.P95*5/2 {
 			t.Errorf("success %.4f, near %.4f, p95 %v", tar.Success, tar.Near, tar.P95)
 		}
 	}

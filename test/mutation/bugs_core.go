@@ -91,7 +91,7 @@ var tableBugs = []Bug{
 	},
 	{
 		Name: "requester-told-of-itself", File: "routing/kademlia/handlers.go", In: core,
-		Old: "case c.ID == requester:\n\t\t\tcontinue\n", New: "",
+		Old: "case c.Key == own:\n\t\t\tcontinue\n", New: "case own == target:\n\t\t\tcontinue\n",
 		Why: "each answer wastes a place on the one who asks",
 	},
 }
@@ -129,13 +129,13 @@ var lookupBugs = []Bug{
 		Why: "the walk goes to whomever it hears of, not nearer",
 	},
 	{
-		Name: "failed-peer-takes-a-place", File: "routing/kademlia/lookup.go", In: core,
+		Name: "failed-peer-takes-a-place", File: "routing/kademlia/candidate.go", In: core,
 		Old: "func (c *candidate) out() bool { return c.state == failed || c.state == barred }",
 		New: "func (c *candidate) out() bool { return c.state == barred }",
 		Why: "the dead among the nearest are not replaced by the next nearest",
 	},
 	{
-		Name: "redialled-for-ever", File: "routing/kademlia/lookup.go", In: core,
+		Name: "redialled-for-ever", File: "routing/kademlia/candidate.go", In: core,
 		Old: "|| !c.lost || c.retried)", New: "|| !c.lost)",
 		Why: "whoever names ever new addresses of a dead peer keeps the walk busy",
 	},

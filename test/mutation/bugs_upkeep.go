@@ -19,8 +19,8 @@ var upkeepBugs = []Bug{
 	},
 	{
 		Name: "given-up-at-once", File: "routing/kademlia/requests.go", In: core,
-		Old: "if r.stage == prompt && rs.timing.GiveUp > rs.timing.Slot {", New: "if r.stage == prompt && rs.timing.GiveUp < rs.timing.Slot {",
-		Why: "who does not answer within a second has failed",
+		Old: "r.stage, r.deadline = tardy, r.giveUp", New: "r.stage, r.deadline = tardy, now",
+		Why: "who does not answer while it has a slot has failed",
 	},
 	{
 		Name: "sleeps-through-probes", File: "routing/kademlia/node.go", In: core,

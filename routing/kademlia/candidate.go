@@ -1,0 +1,44 @@
+package kademlia
+
+// progress is how far the lookup has come with one candidate.
+type progress uint8
+
+const (
+	heard    progress = iota // known, not asked
+	asking                   // asked, holds one of the α slots
+	slow                     // asked, holds no slot any more, is still waited for
+	answered                 // has answered, in time or late
+	failed                   // has failed, or been given up
+	barred                   // known, not to be dialed as things are
+)
+
+// candidate is a peer on the way to the target.
+type candidate struct {
+	contact *Contact
+	near    uint64 // the first 64 bits of the distance, which nearly always decide
+	hop     uint16 // requests on the chain of referrals that led here, itself included
+	state   progress
+	given   bool // take has returned it
+	lost    bool // could not be reached under the addresses known
+	retried bool // has been given another chance, under others
+	named   namers
+	payer   uint8 // whose account a dial to it is on; 0: nobody's
+}
+
+// out reports whether the candidate is not counted on.
+func (c *candidate) out() bool { return c.state == failed || c.state == barred }
+
+// profits reports whether other addresses could help: whoever names a peer first
+// must not decide alone where it is. One that was asked in vain gets one more
+// chance.
+func (c *candidate) profits(addrs [][]byte) bool {
+	if c.state != heard && c.state != barred && (c.state != failed || !c.lost || c.retried) {
+		return false
+	}
+	for _, a := range addrs {
+		if !containsAddr(c.contact.Peer.Addrs, a) {
+			return true
+		}
+	}
+	return false
+}
