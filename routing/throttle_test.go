@@ -42,7 +42,9 @@ func TestMembersAreServedBeforeStrangers(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute) // what the two had to ask each other is over
+		mu.Lock()
 		order = nil
+		mu.Unlock()
 		before := served.Stats().Load
 		member := dhts[1].ID()
 		if !served.loop.node.View().Contains(member) {
@@ -64,6 +66,8 @@ func TestMembersAreServedBeforeStrangers(t *testing.T) {
 		ask(member)
 		ask(member)
 		all.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if first, second := slices.Index(order, member), slices.Index(order[2:], member); first != 1 || second != 1 {
 			t.Errorf("the member's requests were served as number %d and %d of %d, want 2 and 4", first+1, second+3, len(order))
 		}

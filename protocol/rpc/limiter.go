@@ -63,16 +63,15 @@ type Limiter struct {
 	costs   [protocol.NumTypes]float64
 	maxDebt float64 // seconds
 
-	mu      sync.Mutex
-	limits  Limits    // filled
-	unitOut float64   // bytes of answer that cost a unit
-	epoch   time.Time // what bucket times count from
-	peers   *buckets[peer.ID]
-	egress  *buckets[peer.ID] // of bytes
-	near    *buckets[netip.Prefix]
-	far     *buckets[netip.Prefix]
-	all     bucket
-	stats   LimiterStats
+	mu     sync.Mutex
+	limits Limits    // filled
+	epoch  time.Time // what bucket times count from
+	peers  *buckets[peer.ID]
+	egress *buckets[peer.ID] // of bytes
+	near   *buckets[netip.Prefix]
+	far    *buckets[netip.Prefix]
+	all    bucket
+	stats  LimiterStats
 }
 
 // LimiterStats is a snapshot of what a limiter has done.
