@@ -7,8 +7,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/kdht/kdht/cmd/node/internal/scenario"
+	"github.com/kdht/kdht/routing/sim"
 )
 
 // small makes a scenario one of a tenth of a second.
@@ -173,5 +175,18 @@ func TestSimIsInterrupted(t *testing.T) {
 		}
 		run.out.await(t, "seed 0: success")
 		run.err.await(t, "kdht: interrupted in run 1 of 2: ")
+	}
+}
+
+// What stands beside the bar.
+func TestSimBarText(t *testing.T) {
+	b := &simBar{}
+	p := sim.Progress{Virtual: 90 * time.Second, Events: 300_000, Up: 40, Nodes: 50, Lookups: 3, Of: 30}
+	if got, want := b.text(p, 2*time.Second), "40/50 nodes, 1m30s virtual, 150k events/s"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	p.Up, b.stage = 50, scenario.Clean
+	if got, want := b.text(p, 2*time.Second), "clean: 3/30 lookups, 1m30s virtual, 150k events/s"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
