@@ -71,7 +71,7 @@ func (s *study) trial(ctx context.Context, i int) error {
 		scenario.Trial
 		Interrupted bool `json:"interrupted,omitempty"`
 	}{s.scenario.Name, t, ended}
-	if err := s.app.result(line, func(w io.Writer) { s.write(w, &t) }); err != nil || !ended {
+	if err := s.app.result(line, func(w io.Writer) { s.write(w, &t, ended) }); err != nil || !ended {
 		return err
 	}
 	return s.interrupted(i)
@@ -105,8 +105,9 @@ func (s *study) picture(seed uint64) (*os.File, error) {
 	return file, nil
 }
 
-// write writes one run for people: all of it, or a line of many.
-func (s *study) write(w io.Writer, t *scenario.Trial) {
+// write writes one run for people: all of it, or a line of many. ended says that
+// the user ended it early.
+func (s *study) write(w io.Writer, t *scenario.Trial, ended bool) {
 	if s.scenario.Seeds == 1 {
 		fmt.Fprintln(w)
 		_ = t.Report.WriteText(w)
@@ -116,7 +117,11 @@ func (s *study) write(w io.Writer, t *scenario.Trial) {
 		}
 	} else {
 		f := scenario.FiguresOf(t.Report)
-		fmt.Fprintf(w, "seed %d:", t.Seed)
+		soFar := ""
+		if ended {
+			soFar = " so far"
+		}
+		fmt.Fprintf(w, "seed %d%s:", t.Seed, soFar)
 		for _, name := range []string{"success", "near", "messages", "p50", "p95", "table_alive"} {
 			fmt.Fprintf(w, " %s %s,", name, scenario.Show(name, rounded(f[name])))
 		}

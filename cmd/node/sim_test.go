@@ -173,7 +173,7 @@ func TestSimIsInterrupted(t *testing.T) {
 		if code := run.end(signal); code != 130 {
 			t.Errorf("%v: ended with %d", signal, code)
 		}
-		run.out.await(t, "seed 0: success")
+		run.out.await(t, "seed 0 so far: success")
 		run.err.await(t, "kdht: interrupted in run 1 of 2: ")
 	}
 }
