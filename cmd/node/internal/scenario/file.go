@@ -52,6 +52,7 @@ type link struct {
 	Dial     duration `toml:"dial" in:"0 1"`
 	Deadline duration `toml:"deadline" in:"0 1"`
 	Limits   limits   `toml:"limits"`
+	Public   bool     `toml:"public"`
 }
 
 type faults struct {
