@@ -27,7 +27,8 @@ const (
 // no room for one more inbound connection, one of a peer that has not proved
 // useful is closed. Half of the places are for those that have settled: while
 // newcomers hold the other half, the one of them that came first goes, having had
-// its time; else the youngest that has settled. So goes the oldest handshake where
+// its time; else the youngest that has settled; of either those that have no streams
+// before those that have. So goes the oldest handshake where
 // there are too many: silent sockets before those that say something.
 //
 // A peer is proven that somebody has protected or tagged with a value at the
@@ -99,10 +100,10 @@ func (s *slots) victim() network.Conn {
 		case s.proven(c.RemotePeer()):
 		case young:
 			newcomers++
-			if first == nil || since.Before(s.open[first]) {
+			if first == nil || gives(c, first, since.Before(s.open[first])) {
 				first = c
 			}
-		case youngest == nil || since.After(s.open[youngest]):
+		case youngest == nil || gives(c, youngest, since.After(s.open[youngest])):
 			youngest = c
 		}
 	}
@@ -110,6 +111,15 @@ func (s *slots) victim() network.Conn {
 		return first
 	}
 	return youngest
+}
+
+// gives reports whether c gives way before o: if only one of them has streams, the
+// other, which asks nothing; else as turn says.
+func gives(c, o network.Conn, turn bool) bool {
+	if busy := c.Stat().NumStreams > 0; busy != (o.Stat().NumStreams > 0) {
+		return !busy
+	}
+	return turn
 }
 
 func (s *slots) proven(p peer.ID) bool {

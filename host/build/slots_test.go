@@ -94,11 +94,12 @@ type somebody struct {
 	network.Conn
 	id        peer.ID
 	direction network.Direction
+	streams   int
 	closed    chan struct{}
 }
 
 func (s *somebody) Stat() network.ConnStats {
-	return network.ConnStats{Stats: network.Stats{Direction: s.direction}}
+	return network.ConnStats{Stats: network.Stats{Direction: s.direction}, NumStreams: s.streams}
 }
 func (s *somebody) RemotePeer() peer.ID { return s.id }
 func (s *somebody) CloseWithError(network.ConnErrorCode) error {
@@ -251,4 +252,32 @@ func TestRoomFor(t *testing.T) {
 			t.Errorf("%d files: more than there are", c.files)
 		}
 	}
+}
+
+// Who is asking something stays before those who say nothing, whoever came first.
+func TestIdleGivesWay(t *testing.T) {
+	now := time.Unix(0, 0)
+	s := newSlots(4, 1, values{})
+	s.now = func() time.Time { return now }
+	come := func(streams int) *somebody {
+		c := &somebody{id: "stranger", direction: network.DirInbound, streams: streams, closed: make(chan struct{})}
+		s.Connected(nil, c)
+		return c
+	}
+	goes := func(c *somebody) {
+		t.Helper()
+		select {
+		case <-c.closed:
+		case <-testContext(t).Done():
+			t.Fatal("an idle connection stays where busy ones have to go")
+		}
+	}
+	come(1)
+	idle, settled := come(0), come(0)
+	come(1)
+	come(1) // nobody has settled: the oldest of the idle
+	goes(idle)
+	now = now.Add(time.Minute)
+	come(1) // all have: the youngest of the idle, of which there is one
+	goes(settled)
 }
