@@ -35,7 +35,7 @@ var promiseOf = map[string]string{
 	"malformed": "P6", "fuzz": "P6", "provoke": "P6", "amplification": "P7", "provider-spam": "P8", "provider-crowd": "P8", "spoof": "P8",
 	"value-spam": "P9", "value-bulk": "P9", "poison-one": "P10", "poison-many": "P10", "lies": "P12", "dangerous": "P12",
 	"descriptors": "P17", "connections": "P18", "silent-sockets": "P18",
-	"load-20": "P25", "load-40": "P25", "load-80": "P25", "full store": "P8",
+	"load-40": "P25", "load-80": "P25", "load-160": "P25",
 }
 
 // judges are the figures of each attack.
@@ -91,7 +91,11 @@ var judges = map[string]func(*judge){
 		j.most("providers held of a key", "100", j.count("providers held"), 100)
 		j.least("honest providers held of 20", "20 (those who were there first)", j.count("honest providers held"), 20)
 	},
-	"spoof": func(j *judge) { j.exactly("records of others told", j.count("spoofed records told"), 0) },
+	"spoof": func(j *judge) {
+		j.exactly("records of others told", j.count("spoofed records told"), 0)
+		j.fullStore()
+	},
+	"load-40": func(j *judge) { j.unharmed() }, "load-80": func(j *judge) { j.unharmed() }, "load-160": func(j *judge) { j.unharmed() },
 	"value-spam": func(j *judge) {
 		j.unharmed()
 		j.most("values held of one peer", "its rate: 200 at once and 100/s", float64(j.t.During.Finish.DHT.Stored.Values), 200+100*j.seconds()+200)
@@ -227,6 +231,16 @@ func (j *judge) lost() { j.row("honest connections lost", "0", fmt.Sprint(j.t.Lo
 func (j *judge) share(percent float64) {
 	got := 100 * ratio(j.count("hostile peers told"), j.count("peers told"))
 	j.row("hostile share of answers", fmt.Sprintf("≤ %.0f %%", percent), fmt.Sprintf("%.0f %%", got), got <= percent && j.count("peers told") > 0)
+}
+
+// fullStore judges a store with many records beside the twin's, which is empty.
+func (j *judge) fullStore() {
+	if j.t.Settings.Records == 0 {
+		return
+	}
+	b := j.t.Before
+	limit := 2 * max(b.Twin.P99, 5*time.Millisecond)
+	j.row(fmt.Sprintf("p99 with %d provider records held", j.t.Settings.Records), "2x an empty store = "+ms(limit), ms(b.Target.P99), b.Target.P99 <= limit)
 }
 
 func (j *judge) noPanic() {

@@ -21,6 +21,26 @@ func (r *Report) Add(t *Trial) []Row {
 	return rows
 }
 
+// Overload judges the trials that only differ in how much was asked, if there are
+// any (P25): what is served under the most is nearly as much as was served under
+// any.
+func (r *Report) Overload() {
+	var peak, last float64
+	var got []string
+	for _, t := range r.Trials {
+		if !strings.HasPrefix(t.Attack, "load-") || t.Result.Took <= 0 {
+			continue
+		}
+		last = float64(t.Result.Counts["answers"]) / t.Result.Took.Seconds()
+		peak = max(peak, last)
+		got = append(got, fmt.Sprintf("%.0f/s of %.0f/s asked (%.2f cores)", last,
+			float64(t.Result.Counts["requests written"])/t.Result.Took.Seconds(), t.During.Cores))
+	}
+	if len(got) > 1 {
+		r.Rows = append(r.Rows, Row{"P25", "served under the most load", "≥ 90 % of the peak", strings.Join(got, "; "), last >= 0.9*peak})
+	}
+}
+
 // Broken counts the rows that were not kept.
 func (r *Report) Broken() (n int) {
 	for _, row := range r.Rows {
