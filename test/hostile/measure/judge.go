@@ -124,14 +124,25 @@ func amplified(j *judge) {
 	j.most("answers to one peer", "1 MB/s beyond a burst of 8 MiB", j.count("answer bytes"), burst+1e6*j.seconds())
 }
 
-// lied judges what the target did with hostile answers.
+// lied judges what the target did with hostile answers. A peer that cannot be
+// reached is one dial in vain, at however many addresses.
 func lied(j *judge) {
 	j.honest(5 * time.Millisecond)
-	dials, answers := j.count("connections to bait"), j.count("hostile answers")
-	j.most("dials for a hostile answer", "3", ratio(dials, answers), 3)
-	j.most("dials of a lookup", "60", ratio(dials, float64(j.t.Lookups)), 60)
-	j.rows[len(j.rows)-1].Got += fmt.Sprintf(" (%.0f connections, %.0f hostile answers, %d lookups)", dials, answers, j.t.Lookups)
+	vain := float64(unreachable(j.t.During.Finish) - unreachable(j.t.During.Begin))
+	answers := j.count("hostile answers")
+	j.most("dials in vain for a hostile answer", "3", ratio(vain, answers), 3)
+	j.most("dials in vain of a lookup", "60", ratio(vain, float64(j.t.Lookups)), 60)
+	j.rows[len(j.rows)-1].Got += fmt.Sprintf(" (%.0f peers dialed in vain with %.0f connections, %.0f hostile answers, %d lookups)",
+		vain, j.count("connections to bait"), answers, j.t.Lookups)
 	j.memory(64)
+}
+
+// unreachable counts the peers that a node could not reach.
+func unreachable(s State) (n uint64) {
+	for _, of := range s.DHT.Client.Types {
+		n += of.Unreachable
+	}
+	return n
 }
 
 // exhausted judges a target whose file descriptors were used up.
