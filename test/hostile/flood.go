@@ -34,7 +34,8 @@ func flood(peers, streams int) func(context.Context, *Assault, time.Duration) er
 	}
 }
 
-// load is honest in kind and large in number: every peer stays within its limits.
+// load is honest in kind and large in number: every peer stays within its limits,
+// and comes back after a second when its connection is ended.
 func load(peers int) func(context.Context, *Assault, time.Duration) error {
 	const perTick, tick = 9, 20 * time.Millisecond
 	return func(_ context.Context, s *Assault, long time.Duration) error {
@@ -46,8 +47,10 @@ func load(peers int) func(context.Context, *Assault, time.Duration) error {
 		s.each(ctx, hosts, 1, func(ctx context.Context, h *raw.Host, i int) error {
 			stream, err := s.open(ctx, h)
 			if err != nil {
+				pause(ctx, time.Second)
 				return err
 			}
+			defer pause(ctx, time.Second)
 			ticks := time.NewTicker(tick)
 			defer ticks.Stop()
 			rng := s.rng(i)
