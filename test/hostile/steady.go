@@ -26,8 +26,8 @@ func steadily(_ context.Context, s *Assault, long time.Duration) error {
 	return ctx.Err()
 }
 
-// askSteadily asks 50 times a second on one stream, a request of each type by
-// turns, until the stream or ctx ends.
+// askSteadily asks 50 times a second on one stream, requests of each type that has
+// an answer by turns, until the stream or ctx ends.
 func (s *Assault) askSteadily(ctx context.Context, h *raw.Host, n int, kinds [][]byte) error {
 	stream, err := s.open(ctx, h)
 	if err != nil {
@@ -38,17 +38,18 @@ func (s *Assault) askSteadily(ctx context.Context, h *raw.Host, n int, kinds [][
 	defer stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	const announcement = 4 // of kinds; it is made by the first peer only, and has no answer
+	const announcement = 4 // of kinds; it has no answer to wait for, so a PING takes its place
 	for ; ; n++ {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if n%len(kinds) == announcement {
-			continue
+		kind := n % len(kinds)
+		if kind == announcement {
+			kind = 0
 		}
-		if _, err := stream.Ask(kinds[n%len(kinds)]); err != nil {
+		if _, err := stream.Ask(kinds[kind]); err != nil {
 			if ctx.Err() == nil {
 				s.counts.of("requests failed").Add(1)
 			}
