@@ -1,7 +1,6 @@
 package kademlia
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/kdht/kdht/protocol/keyspace"
@@ -64,19 +63,15 @@ func (l *Lookup) find(key *keyspace.Key) (int, bool) {
 	near := prefixOf(&l.target) ^ prefixOf(key)
 	lo, hi := 0, len(l.candidates)
 	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		c := &l.candidates[mid]
-		order := cmp.Compare(c.near, near)
-		if order == 0 {
-			order = keyspace.CompareDistance(&l.target, &c.contact.Key, key)
-		}
-		switch {
-		case order == 0:
-			return mid, true
-		case order < 0:
+		if mid := int(uint(lo+hi) >> 1); l.candidates[mid].near < near {
 			lo = mid + 1
-		default:
+		} else {
 			hi = mid
+		}
+	}
+	for ; lo < len(l.candidates) && l.candidates[lo].near == near; lo++ {
+		if order := keyspace.CompareDistance(&l.target, &l.candidates[lo].contact.Key, key); order >= 0 {
+			return lo, order == 0
 		}
 	}
 	return lo, false

@@ -96,21 +96,11 @@ func (t *Table) hasRoom(key *keyspace.Key) bool {
 // seen notes that the peer is alive and returns its entry, valid until the table
 // changes, or nil if it is no member.
 func (t *Table) seen(now time.Time, c *Contact) *entry {
-	p := t.prefix(&c.Key)
-	if p >= len(t.buckets) {
-		return nil
-	}
-	b := &t.buckets[p]
-	i := b.position(c) // nearly always we hold this very contact
-	if i < 0 {
-		if held := t.View().inBucket(p, &c.Key); held != nil {
-			i = b.position(held)
-		}
-	}
+	p, i := t.locate(&c.Key)
 	if i < 0 {
 		return nil
 	}
-	return b.touch(instantOf(now), i)
+	return t.buckets[p].touch(instantOf(now), i)
 }
 
 // update gives the member c.ID the addresses of c, if it is one and c has any.

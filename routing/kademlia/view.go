@@ -1,7 +1,6 @@
 package kademlia
 
 import (
-	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -67,18 +66,15 @@ func (s shelf) find(key *keyspace.Key) (int, bool) {
 	prefix := prefixOf(key)
 	lo, hi := 0, len(s)
 	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		order := cmp.Compare(s[mid].prefix, prefix)
-		if order == 0 {
-			order = s[mid].contact.Key.Compare(key)
-		}
-		switch {
-		case order == 0:
-			return mid, true
-		case order < 0:
+		if mid := int(uint(lo+hi) >> 1); s[mid].prefix < prefix {
 			lo = mid + 1
-		default:
+		} else {
 			hi = mid
+		}
+	}
+	for ; lo < len(s) && s[lo].prefix == prefix; lo++ { // one at most, unless keys were mined
+		if order := s[lo].contact.Key.Compare(key); order >= 0 {
+			return lo, order == 0
 		}
 	}
 	return lo, false
