@@ -55,7 +55,7 @@ type Timing struct {
 	// get to be less patient, down to 300 ms. A late answer counts all the same.
 	Slot, GiveUp time.Duration
 	// Probe is how long a member may be silent before it is probed (10 min);
-	// Suspect is the same when a newcomer waits for its place (1 min).
+	// Suspect is the same when a newcomer waits for its place (5 min).
 	Probe, Suspect time.Duration
 	// Refresh is the period of the table's refresh (10 min, wire.md §10).
 	Refresh time.Duration
@@ -78,7 +78,7 @@ func (t *Timing) fill() error {
 	orDefault(&t.Slot, time.Second)
 	orDefault(&t.GiveUp, 5*time.Second)
 	orDefault(&t.Probe, 10*time.Minute)
-	orDefault(&t.Suspect, time.Minute)
+	orDefault(&t.Suspect, 5*time.Minute)
 	orDefault(&t.Refresh, 10*time.Minute)
 	orDefault(&t.Reprovide, 22*time.Hour)
 	orDefault(&t.Retry, 5*time.Minute)

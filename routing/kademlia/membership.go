@@ -36,7 +36,7 @@ func (n *Node) alive(now time.Time, c *Contact) *entry {
 	n.cfg.Trace.admitted(c)
 	if n.table.Len() == 1 {
 		n.refresher.rounds = 0
-		n.refresher.start(now, true, nil)
+		n.refresher.start(now, false, nil)
 	}
 	return nil
 }

@@ -165,6 +165,7 @@ func TestOutageEmptiesNoTable(t *testing.T) {
 	w := newWorld(t, 7)
 	w.grow(100, nil)
 	m := w.order[50]
+	w.run(w.now.Add(time.Hour)) // buckets are full
 	before, sent := m.node.View().Len(), w.sent
 	m.fate = cut
 	for i, other := range w.order {

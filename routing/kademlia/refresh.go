@@ -32,6 +32,7 @@ type refresher struct {
 	rounds  int       // that came by schedule since the first peer did
 	running bool
 	forced  bool // this round goes through every bucket
+	full    bool // this round fills buckets whole
 	planned bool // keys holds what this round is to look up
 	keys    [][]byte
 	waiters []func(now time.Time)
@@ -44,12 +45,13 @@ func (r *refresher) start(now time.Time, forced bool, done func(now time.Time)) 
 	}
 	if r.running {
 		if forced && !r.forced {
-			r.forced, r.planned = true, false
+			r.forced, r.full, r.planned = true, true, false
 		}
 		return
 	}
 	r.running, r.forced, r.planned = true, forced, false
-	r.node.lookAbout(now, r.node.self.Peer.ID, &lookAbout{bucket: keyspace.Bits}, r.step)
+	r.full = forced || r.rounds > 0
+	r.node.lookAbout(now, r.node.self.Peer.ID, &lookAbout{bucket: keyspace.Bits, enough: r.node.cfg.K}, r.step)
 }
 
 // step looks up the next key, or ends the round.
@@ -69,10 +71,25 @@ func (r *refresher) step(now time.Time, res Result) {
 	key := r.keys[0]
 	r.keys = r.keys[1:]
 	target := keyspace.KeyOf(key)
-	r.node.lookAbout(now, key, &lookAbout{bucket: r.node.table.prefix(&target)}, r.step)
+	p := r.node.table.prefix(&target)
+	r.node.lookAbout(now, key, &lookAbout{bucket: p, enough: r.enough(p)}, r.step)
 }
 
-// wanted returns the buckets to go through, a bit each: those that are not full
+// farBuckets is how many buckets even the first round fills whole: nearly all
+// lookups begin there.
+const farBuckets = 3
+
+// enough returns how many members this round gives bucket p. The first, of a node
+// that has just joined, stops in the nearer buckets at half of what there is room
+// for: traffic brings more, and who joins costs the others a third less.
+func (r *refresher) enough(p int) int {
+	if r.full || p < farBuckets {
+		return r.node.cfg.K
+	}
+	return (r.node.cfg.K + 1) / 2
+}
+
+// wanted returns the buckets to go through, a bit each: those that lack members
 // and that no lookup has gone through for a period. Buckets deeper than the k-th
 // nearest peer hold nobody whom the lookup of our own key has not named.
 func (r *refresher) wanted(now time.Time) (set uint32) {
@@ -81,7 +98,7 @@ func (r *refresher) wanted(now time.Time) (set uint32) {
 	deepest := min(t.depth(), maxRefreshPrefix, len(t.buckets)-1)
 	for p := 0; p <= deepest; p++ {
 		b := &t.buckets[p]
-		if r.forced || len(b.members) < t.k && b.refreshed <= due {
+		if r.forced || len(b.members) < r.enough(p) && b.refreshed <= due {
 			set |= 1 << p
 		}
 	}
@@ -98,10 +115,11 @@ func (r *refresher) end(now time.Time) {
 	}
 }
 
-// lookAbout is the goal of a refresh: it is reached when its bucket is full.
+// lookAbout is the goal of a refresh: it is reached when its bucket has enough
+// members.
 type lookAbout struct {
 	findNode
-	bucket int
+	bucket, enough int
 }
 
 func (g *lookAbout) response(now time.Time, q *query, _ *Contact, _ *protocol.Message) bool {
@@ -114,13 +132,13 @@ func (g *lookAbout) response(now time.Time, q *query, _ *Contact, _ *protocol.Me
 	return true
 }
 
-// missing returns how many members the bucket has room for: to have more requests
-// than that in flight would be in vain.
+// missing returns how many members the bucket lacks: to have more requests than
+// that in flight would be in vain.
 func (g *lookAbout) missing(t *Table) int {
 	if g.bucket < len(t.buckets) {
-		return t.k - len(t.buckets[g.bucket].members)
+		return g.enough - len(t.buckets[g.bucket].members)
 	}
-	return t.k
+	return g.enough
 }
 
 // early are the pauses before the first rounds by schedule of a small table.

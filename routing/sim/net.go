@@ -52,7 +52,8 @@ func (fs *flights) take() int32 {
 // release gives a flight and its answer back.
 func (fs *flights) release(i int32) {
 	if m := fs.all[i].resp; m != nil {
-		m.Reset()
+		// What stays in the room of its slices is what all nodes share anyway.
+		*m = protocol.Message{CloserPeers: m.CloserPeers[:0], ProviderPeers: m.ProviderPeers[:0]}
 		fs.pool = append(fs.pool, m)
 	}
 	fs.all[i] = flight{}
