@@ -35,6 +35,10 @@ func (c *candidate) profits(addrs [][]byte) bool {
 	if c.state != heard && c.state != barred && (c.state != failed || !c.lost || c.retried) {
 		return false
 	}
+	own := c.contact.Peer.Addrs
+	if len(addrs) == 0 || len(own) == len(addrs) && &own[0] == &addrs[0] {
+		return false
+	}
 	for _, a := range addrs {
 		if !containsAddr(c.contact.Peer.Addrs, a) {
 			return true

@@ -294,8 +294,8 @@ func (r *run) Connected(peer.ID) bool { return false }
 // tables hold must not be there a hundred thousand times. Nearly always p is a
 // copy of that contact's own.
 func (r *run) known(p *protocol.Peer) *kademlia.Contact {
-	if len(p.ID) != idSize {
-		return nil
+	if c := r.directory.find(p); c != nil || len(p.ID) != idSize {
+		return c
 	}
 	n := binary.BigEndian.Uint32(p.ID[2:])
 	if uint64(n) >= uint64(len(r.members)) {

@@ -199,7 +199,7 @@ func (r *run) hire(number int32, n, nets, crew int) int32 {
 	net := subnet(mix(r.cfg.Seed + uint64(crew)<<32 + uint64(n%max(1, nets))))
 	addr := multiaddr(net, uint16(n), uint16(1024+i%60000))
 	r.members = append(r.members, member{
-		contact: kademlia.NewContact(r.plot.forged.id(number), [][]byte{addr}),
+		contact: r.directory.put(i, kademlia.NewContact(r.plot.forged.id(number), [][]byte{addr})),
 		region:  regionOf(r.rng.Float64()), fate: Fine, up: true, life: 1,
 	})
 	r.plot.owners[number] = i

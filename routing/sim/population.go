@@ -72,7 +72,7 @@ func (r *run) apart(a, b int32) bool { return r.cutNow && r.members[a].far != r.
 func (r *run) add() int32 {
 	i := int32(len(r.members))
 	m := member{
-		contact: kademlia.NewContact(idOf(r.cfg.Seed, i), [][]byte{addressOf(r.cfg.Seed, i)}),
+		contact: r.directory.put(i, kademlia.NewContact(idOf(r.cfg.Seed, i), [][]byte{addressOf(r.cfg.Seed, i)})),
 		region:  regionOf(r.rng.Float64()), fate: BlackHole,
 	}
 	f := &r.cfg.Faults

@@ -38,6 +38,7 @@ type run struct {
 // people is everybody in a run.
 type people struct {
 	members   []member
+	directory directory
 	living    index
 	acting    int32 // the member whose node or handlers are being called
 	ups       int   // members that have come up
@@ -112,6 +113,7 @@ func newRun(cfg Config) *run {
 	r.checks = newChecks(r)
 	r.trace = r.checks.trace()
 	r.members = make([]member, 0, cfg.Nodes+cfg.Nodes/8)
+	r.directory = newDirectory(4*cfg.Nodes + 1<<14)
 	for i := range cfg.Nodes {
 		r.add()
 		r.queue.push(int64(float64(i)/cfg.JoinRate*float64(time.Second)), join, int32(i), 0)
