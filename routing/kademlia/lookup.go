@@ -34,6 +34,8 @@ const (
 	// maxCandidates bounds what a lookup remembers, nearest first. Deployed
 	// lookups hear of about 250 peers.
 	maxCandidates = 512
+	// usualCandidates is how many a lookup has room for at once.
+	usualCandidates = 128
 	// maxAsked bounds the requests of one lookup, whatever ever nearer peers the
 	// answers invent. Honest lookups in networks of a million stay below 60.
 	maxAsked = 256
@@ -42,6 +44,7 @@ const (
 // newLookup returns a lookup that begins at seeds.
 func newLookup(target keyspace.Key, k, alpha, beta int, seeds []*Contact) *Lookup {
 	l := &Lookup{target: target, k: k, alpha: alpha, beta: min(beta, k), final: max(alpha, k)}
+	l.candidates = make([]candidate, 0, max(len(seeds), usualCandidates))
 	for _, c := range seeds {
 		l.add(c, 1)
 	}

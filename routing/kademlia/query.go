@@ -27,6 +27,7 @@ type query struct {
 	request  *protocol.Message
 	spread   *fanout // set when the walk is over and something is to be stored
 	report   Report
+	closer   []*Contact // room for what an answer names
 	started  time.Time
 	done     func(now time.Time, r Result)
 	passing  bool // its end is not worth remembering
@@ -198,7 +199,7 @@ func (q *query) heard(m *protocol.Message) []*Contact {
 	q.lookup.by = q.lookup.dials.namer()
 	most := max(protocol.MaxAnswerPeers, q.node.cfg.K+1)
 	peers := m.CloserPeers[:min(len(m.CloserPeers), most)]
-	closer := make([]*Contact, 0, len(peers))
+	closer := q.closer[:0]
 	for i := range peers {
 		p := &peers[i]
 		c, key := q.node.shared(p)
@@ -219,6 +220,7 @@ func (q *query) heard(m *protocol.Message) []*Contact {
 			closer = append(closer, c)
 		}
 	}
+	q.closer = closer
 	return q.node.cfg.spreadOut(closer)
 }
 
