@@ -124,7 +124,7 @@ func TestProvideOutlivesItsContext(t *testing.T) {
 		silence(fakes)
 		c, stopped := testCID(t, "content"), testCID(t, "stopped")
 		for _, c := range []cid.Cid{c, stopped} {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
 			if err := dhts[0].Provide(ctx, c, true); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("provide: %v, want DeadlineExceeded", err)
 			}

@@ -50,14 +50,14 @@ func TestDeadlineEndsAnOperationWithWhatWasFound(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || value != nil {
 			t.Errorf("get after the deadline: %q, %v", value, err)
 		}
-		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel = context.WithTimeout(t.Context(), 900*time.Millisecond)
 		defer cancel()
 		value, err = dhts[0].GetValue(ctx, "/v/a")
 		if !errors.Is(err, context.DeadlineExceeded) || string(value) != "1" {
 			t.Errorf("get: %q, %v; want the value and the deadline's error", value, err)
 		}
 		ctx, cancel = context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
+		time.AfterFunc(900*time.Millisecond, cancel)
 		found, err := dhts[0].FindProviders(ctx, testCID(t, "content"))
 		if !errors.Is(err, context.Canceled) || len(found) != 1 {
 			t.Errorf("providers: %v, %v; want one and Canceled", found, err)
@@ -76,8 +76,8 @@ func TestSilentPeersAreGivenUp(t *testing.T) {
 		if !errors.Is(err, ErrNoPeers) || len(ids) != 0 || report.Failed.Timeout != 4 {
 			t.Errorf("%v, %v, report %+v", ids, err, report)
 		}
-		if took := time.Since(began); took != 5*time.Second {
-			t.Errorf("took %v, want 5s", took)
+		if took := time.Since(began); took < time.Second || took > 5*time.Second {
+			t.Errorf("took %v, want between 1 s and 5 s", took)
 		}
 	})
 }
@@ -113,7 +113,7 @@ func TestCloseEndsOperations(t *testing.T) {
 			t.Fatal(err)
 		}
 		providers := d.FindProvidersAsync(t.Context(), testCID(t, "z"), 0)
-		time.Sleep(time.Second)
+		time.Sleep(900 * time.Millisecond)
 		began := time.Now()
 		for range 3 {
 			all.Go(func() {

@@ -52,7 +52,7 @@ type Config struct {
 type Timing struct {
 	// Slot is how long a request may hold one of the α slots at most (1 s), GiveUp
 	// how long it is waited for at all (5 s). Lookups learn from the answers they
-	// get to be less patient, down to 300 ms. A late answer counts all the same.
+	// get to be less patient, down to 300 ms and a second. A late answer counts all the same.
 	Slot, GiveUp time.Duration
 	// Probe is how long a member may be silent before it is probed (10 min);
 	// Suspect is the same when a newcomer waits for its place (5 min).

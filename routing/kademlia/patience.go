@@ -7,8 +7,10 @@ import (
 
 // Bounds on patience.
 const (
-	// leastPatience is granted to every request, however fast all others are.
-	leastPatience = 300 * time.Millisecond
+	// leastSlot and leastPatience are granted to every request, however fast all
+	// others are: somebody far from everybody else must be heard.
+	leastSlot     = 300 * time.Millisecond
+	leastPatience = time.Second
 	// enoughSeen is how many answers make a judgement; beforehand patience is what
 	// the configuration grants at most.
 	enoughSeen = 16
@@ -53,8 +55,8 @@ func (p *patience) answered(took time.Duration) {
 		}
 	}
 	if p.total%enoughSeen == 0 {
-		p.slot = between(leastPatience, p.share(75), p.timing.Slot)
-		p.giveUp = between(p.slot, p.share(95)*5/3, p.timing.GiveUp)
+		p.slot = between(leastSlot, p.share(75), p.timing.Slot)
+		p.giveUp = between(max(leastPatience, p.slot), p.share(95)*5/3, p.timing.GiveUp)
 	}
 }
 

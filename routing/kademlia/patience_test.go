@@ -28,11 +28,15 @@ func TestPatienceFollowsAnswers(t *testing.T) {
 	for range 100 {
 		p.answered(time.Millisecond)
 	}
-	expect("all near", leastPatience, leastPatience)
+	expect("all near", leastSlot, leastPatience)
 	for range 2000 {
 		p.answered(480 * time.Millisecond)
 	}
-	expect("all at 480 ms", 480*time.Millisecond, 800*time.Millisecond)
+	expect("all at 480 ms", 480*time.Millisecond, leastPatience)
+	for range 2000 {
+		p.answered(900 * time.Millisecond)
+	}
+	expect("all at 900 ms", 900*time.Millisecond, 1500*time.Millisecond)
 	for range 2000 {
 		p.answered(9 * time.Second)
 	}
@@ -51,7 +55,7 @@ func TestPatienceStaysWithinBounds(t *testing.T) {
 			}
 		}
 		slot, giveUp := p.of()
-		if slot < leastPatience || slot > time.Second || giveUp < slot || giveUp > 5*time.Second {
+		if slot < leastSlot || slot > time.Second || giveUp < leastPatience || giveUp < slot || giveUp > 5*time.Second {
 			t.Fatalf("slot %v, given up after %v", slot, giveUp)
 		}
 	})
