@@ -47,7 +47,7 @@ func fillTable(b *testing.B, w *world, d *DHT) (members []peer.ID) {
 // goes out: gate, decode, table, encode, trim.
 func BenchmarkServeFindNode(b *testing.B) {
 	w := newWorld(b)
-	d, _ := w.start(Config{Serving: Serving{Limit: rpc.LimiterConfig{PerPeer: rpc.Rate{PerSecond: 1e9, Burst: 1e9}}}})
+	d, _ := w.start(Config{Serving: Serving{Limit: rpc.LimiterConfig{PerPeer: rpc.Rate{PerSecond: 1e9, Burst: 1e9}, Egress: 1e15}}})
 	members := fillTable(b, w, d)
 	serve := d.server.handlers[DefaultProtocol]
 	from := host.Sender{Peer: members[1]}

@@ -67,7 +67,7 @@ func TestLimiterAllocations(t *testing.T) {
 func BenchmarkServe(b *testing.B) {
 	for name, frame := range benchRequests() {
 		b.Run(name, func(b *testing.B) {
-			s := testServer(NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1e12}}))
+			s := testServer(NewLimiter(LimiterConfig{PerPeer: Rate{PerSecond: 1e12}, Egress: 1e15}))
 			s.Behind(NewLoad(LoadConfig{}))
 			out := make([]byte, 0, 4096)
 			b.ReportAllocs()

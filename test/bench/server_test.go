@@ -157,7 +157,7 @@ func BenchmarkOverTheWire(b *testing.B) {
 			serve(b, server, s)
 			client.Peerstore().AddAddrs(server.ID(), server.Addrs(), peerstore.PermanentAddrTTL)
 			for _, name := range []string{"PING", "FIND_NODE", "GET_VALUE", "GET_PROVIDERS"} {
-				b.Run(name, func(b *testing.B) { ask(b, client, server.ID(), frames[name], 64) })
+				b.Run(name, func(b *testing.B) { ask(b, client, server.ID(), frames[name], 32) })
 			}
 		})
 	}
