@@ -31,7 +31,9 @@ func TestPublicProfile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		liar, liarAt := w.startOn(w.addPublic(), Config{})
-		_, inner := w.start(Config{BootstrapPeers: []peer.AddrInfo{liarAt.info()}})
+		// It asks nobody but the liar: a connection of its own making could be used to ask it.
+		onlyLiar := func(p peer.AddrInfo) bool { return p.ID == liarAt.id }
+		_, inner := w.start(Config{BootstrapPeers: []peer.AddrInfo{liarAt.info()}, Filters: Filters{Query: onlyLiar, Table: onlyLiar}})
 		d, at := w.startOn(w.addPublic(), Config{Filters: Filters{Profile: profile.Public}, BootstrapPeers: []peer.AddrInfo{liarAt.info()}})
 		if err := errors.Join(liar.WaitReady(t.Context()), d.WaitReady(t.Context())); err != nil {
 			t.Fatal(err)
@@ -69,7 +71,7 @@ func TestProfileOfOwnAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		_, other := w.startOn(w.addPublic(), Config{})
-		d, _ := w.start(Config{Filters: Filters{Profile: profile.Public}, BootstrapPeers: []peer.AddrInfo{other.info()}})
+		d, _ := w.start(Config{BootstrapPeers: []peer.AddrInfo{other.info()}})
 		if err := d.WaitReady(t.Context()); err != nil {
 			t.Fatal(err)
 		}
