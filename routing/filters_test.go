@@ -71,7 +71,7 @@ func TestProfileOfOwnAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		_, other := w.startOn(w.addPublic(), Config{})
-		d, _ := w.start(Config{BootstrapPeers: []peer.AddrInfo{other.info()}})
+		d, _ := w.start(Config{Filters: Filters{Profile: profile.Public}, BootstrapPeers: []peer.AddrInfo{other.info()}})
 		if err := d.WaitReady(t.Context()); err != nil {
 			t.Fatal(err)
 		}
