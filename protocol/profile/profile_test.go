@@ -118,6 +118,7 @@ var classes = map[string]string{
 	"/ip4/8.8.8.8/tcp/0":  "n",
 	"/ip4/8.8.8.8/sctp/1": "n",
 	"/dns4/a.com":         "n",
+
 	"/ip4/8.8.8.8/tcp/1/ip4/127.0.0.1/tcp/22":            "n",
 	"/ip4/8.8.8.8/tcp/1/dns4/a.com":                      "n",
 	"/ip4/8.8.8.8/tcp/1/udp/2":                           "n",

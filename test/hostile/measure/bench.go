@@ -182,9 +182,6 @@ func (n *node) state(ctx context.Context) (s State, err error) {
 	return s, err
 }
 
-// Target is whom attacks are directed at.
-func (b *Bench) Target() hostile.Target { return b.target.target }
-
 // Protocol is what the nodes speak.
 func (b *Bench) Protocol() protocol.ID { return b.target.target.Protocol }
 
