@@ -10,6 +10,8 @@ import (
 
 	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
+	"github.com/kdht/kdht/routing/snapshot"
+	"github.com/kdht/kdht/store"
 	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -189,6 +191,17 @@ func DisableProviders() Option {
 	return func(c *settings) error { c.DisableProviders = true; return nil }
 }
 
+// ValueStore keeps values in s instead of in memory. The DHT closes it. It keeps its
+// own rules and bounds: Validator, MaxRecordAge and MaxValueSize are not its.
+func ValueStore(s store.Values) Option {
+	return func(c *settings) error { c.Stores.Values = s; return nil }
+}
+
+// ProviderStore keeps provider records in s instead of in memory. The DHT closes it.
+func ProviderStore(s store.Providers) Option {
+	return func(c *settings) error { c.Stores.Providers = s; return nil }
+}
+
 // MaxRecordAge is how long a value is kept since it was last put (48 h), at least a
 // second; below zero: for ever.
 func MaxRecordAge(age time.Duration) Option {
@@ -204,6 +217,19 @@ func MaxRecordAge(age time.Duration) Option {
 // MaxValueSize is the longest value kept, in bytes (64 KiB).
 func MaxValueSize(bytes int) Option {
 	return positive("MaxValueSize", bytes, func(c *settings) { c.Stores.MaxValue = bytes })
+}
+
+// RoutingTableFile keeps the routing table's contacts in a file over restarts: a
+// peer that comes back verifies them and so knows its network again, even if every
+// bootstrap peer is gone. One running DHT has the file; its directory must exist.
+func RoutingTableFile(path string) Option {
+	return func(c *settings) error {
+		if path == "" {
+			return errors.New("kdht: RoutingTableFile has no path: give that of a file, or leave the option out")
+		}
+		c.Stores.Table = snapshot.NewFile(path)
+		return nil
+	}
 }
 
 // RoutingTableRefreshPeriod is how often the table is refreshed (10 min).

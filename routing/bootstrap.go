@@ -108,8 +108,9 @@ func (d *DHT) offerAll() {
 }
 
 // WaitReady waits until the DHT can be used: until at least one other peer has
-// been verified and is in the routing table. A node without bootstrap peers and
-// without connections is the first of its network and ready at once. If ctx ends
+// been verified and is in the routing table. A node without bootstrap peers, without
+// connections and without peers of an earlier run (Stores.Table) is the first of its
+// network and ready at once. If ctx ends
 // before, the error says why: which bootstrap peers cannot be reached, or that
 // those connected do not speak the protocol.
 func (d *DHT) WaitReady(ctx context.Context) error { return d.waitFor(ctx, d.ready) }
@@ -141,7 +142,7 @@ func (d *DHT) ready() bool {
 		return true
 	}
 	connected, _, _ := d.book.count()
-	return connected == 0 && !d.boot.pending() && len(d.boot.known()) == 0
+	return connected == 0 && !d.resumption.resuming() && !d.boot.pending() && len(d.boot.known()) == 0
 }
 
 // whyNotReady describes an empty table: what is the case and what to do.
@@ -165,6 +166,8 @@ func (d *DHT) whyNotReady() error {
 		return fmt.Errorf("%w: still waiting for BootstrapPeersFunc to return", ErrNoPeers)
 	case len(peers) > 0:
 		return fmt.Errorf("%w: still dialling %d bootstrap peers", ErrNoPeers, len(peers))
+	case d.resumption.resuming():
+		return d.resumption.why()
 	}
 	return fmt.Errorf("%w: %w", ErrNoPeers, errNobody)
 }

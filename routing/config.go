@@ -115,10 +115,13 @@ type Serving struct {
 // RequestHook looks at a request of another peer's.
 type RequestHook func(from protocol.Remote, req *protocol.Message)
 
-// Stores are where records are kept. The DHT closes those it is given.
+// Stores are where records are kept, and what outlives a run. The DHT closes the
+// stores it is given.
 type Stores struct {
 	Values    store.Values
 	Providers store.Providers
+	// Table keeps the routing table's contacts between runs (nil: nobody does).
+	Table Snapshots
 	// MaxAge is how long a value is kept (48 h; below zero: for ever), MaxValue the longest one taken, in
 	// bytes (protocol.MaxValue); both are for Values being nil.
 	MaxAge   time.Duration

@@ -31,7 +31,6 @@ import (
 	"github.com/kdht/kdht/host"
 	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing/kademlia"
-	"github.com/kdht/kdht/store"
 	corehost "github.com/libp2p/go-libp2p/core/host"
 	corenetwork "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -48,12 +47,10 @@ type DHT struct {
 	server    server
 	book      *book
 	role      *role
-	values    store.Values    // nil if switched off
-	providers store.Providers // nil if switched off
-	provided  provided
-	boot      *bootPeers
-	changed   signal // the table or the connections have changed
-	turns     turns
+	holdings
+	boot    *bootPeers
+	changed signal // the table or the connections have changed
+	turns   turns
 	life
 }
 
@@ -123,6 +120,7 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 func (d *DHT) begin() error {
 	self := d.book.updateSelf()
 	d.loop.node.SetAddrs(self.Peer.Addrs)
+	d.resume()
 	d.spawn(d.loop.run)
 	if err := d.role.set(corenetwork.ReachabilityUnknown); err != nil {
 		return errors.Join(err, d.Close())
@@ -136,6 +134,9 @@ func (d *DHT) begin() error {
 	d.spawn(d.keepBootstrapped)
 	d.spawn(d.keepOffering)
 	d.spawn(d.keepStores)
+	if d.resumption.snapshots != nil {
+		d.spawn(d.keepTable)
+	}
 	return nil
 }
 
@@ -192,7 +193,8 @@ func (l *life) spawn(f func()) bool {
 // Close ends the DHT: operations under way return ErrClosed, serving stops, and
 // the stores are closed. The host stays open. Further calls wait for the first
 // and return the same. A request hook or validator that blocks is waited for 5 s,
-// then the error says so; a filter that blocks is waited for.
+// then the error says so; a filter that blocks is waited for, a disk that takes more
+// than half a second to keep the table is not.
 func (d *DHT) Close() error {
 	d.mu.Lock()
 	first := !d.closed
@@ -202,6 +204,7 @@ func (d *DHT) Close() error {
 		<-d.done
 		return d.err
 	}
+	d.saveLast()
 	close(d.closing)
 	d.end()
 	d.stopWatch()

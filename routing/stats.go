@@ -28,6 +28,8 @@ type Stats struct {
 	CacheHits, CacheMisses uint64
 	// Stored is what our stores hold.
 	Stored Stored
+	// Snapshot is what became of the routing table's snapshot.
+	Snapshot SnapshotStats
 	// Served is what others asked of us, Client what we asked of others.
 	Served
 	Client rpc.ClientStats
@@ -77,6 +79,7 @@ func (d *DHT) Stats() Stats {
 	s.Mode, s.Reason = d.role.now()
 	s.Connected, s.Speaking, _ = d.book.count()
 	s.Stored.Providing = c.providing
+	s.Snapshot = d.resumption.state()
 	if d.server.json != nil {
 		s.JSON = d.server.json.Stats()
 	}

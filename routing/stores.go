@@ -20,6 +20,14 @@ const (
 	renewPeriod = 22 * time.Hour
 )
 
+// holdings is what a DHT keeps: for others, and for itself over restarts.
+type holdings struct {
+	values     store.Values    // nil if switched off
+	providers  store.Providers // nil if switched off
+	provided   provided
+	resumption resumption
+}
+
 // openStores opens the stores that are not switched off or given.
 func (d *DHT) openStores() {
 	self := keyspace.KeyOfString(string(d.transport.ID()))

@@ -25,6 +25,7 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	values, providers := store.NewValues(store.NewMemory(), store.Imm{}, store.ValuesConfig{}), store.NewProviders(store.ProvidersConfig{})
 	for name, c := range map[string]struct {
 		option kdht.Option
 		set    func(c *routing.Config) bool
@@ -48,6 +49,9 @@ func TestOptions(t *testing.T) {
 		}},
 		"DisableValues":             {kdht.DisableValues(), func(c *routing.Config) bool { return c.DisableValues }},
 		"DisableProviders":          {kdht.DisableProviders(), func(c *routing.Config) bool { return c.DisableProviders }},
+		"ValueStore":                {kdht.ValueStore(values), func(c *routing.Config) bool { return c.Stores.Values == values }},
+		"ProviderStore":             {kdht.ProviderStore(providers), func(c *routing.Config) bool { return c.Stores.Providers == providers }},
+		"RoutingTableFile":          {kdht.RoutingTableFile("table"), func(c *routing.Config) bool { return c.Stores.Table != nil }},
 		"MaxRecordAge":              {kdht.MaxRecordAge(time.Hour), func(c *routing.Config) bool { return c.Stores.MaxAge == time.Hour }},
 		"MaxValueSize":              {kdht.MaxValueSize(7), func(c *routing.Config) bool { return c.Stores.MaxValue == 7 }},
 		"RoutingTableRefreshPeriod": {kdht.RoutingTableRefreshPeriod(time.Hour), func(c *routing.Config) bool { return c.Timing.Refresh == time.Hour }},
@@ -89,6 +93,7 @@ func TestOptionsRefuse(t *testing.T) {
 		"Concurrency is -1":         {kdht.Concurrency(-1)},
 		"Resiliency is 0":           {kdht.Resiliency(0)},
 		"MaxValueSize is 0":         {kdht.MaxValueSize(0)},
+		"RoutingTableFile has":      {kdht.RoutingTableFile("")},
 		"RoutingTableRefreshPeriod": {kdht.RoutingTableRefreshPeriod(0)},
 		"/p2p/<peer id>":            {kdht.BootstrapAddrs("/ip4/127.0.0.1/tcp/4001")},
 		"without slashes":           {kdht.NamespacedValidator("/n/", store.Imm{})},
