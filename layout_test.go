@@ -56,6 +56,11 @@ var restricted = []layout.Restriction{
 		Tests:   true,
 		Instead: "boxo is linked by routing/amino and by programs only",
 	},
+	{
+		Module:  "github.com/cockroachdb/pebble",
+		Allowed: []string{"store/pebble", "test/..."},
+		Instead: "the database is behind store/pebble, which programs opt into",
+	},
 	{Module: "github.com/libp2p/go-libp2p-kad-dht", Instead: "this project is an implementation of its own"},
 	{Module: "github.com/libp2p/go-libp2p-kbucket", Instead: "this project is an implementation of its own"},
 }

@@ -1,0 +1,43 @@
+package pebble
+
+import (
+	"errors"
+	"fmt"
+
+	lsm "github.com/cockroachdb/pebble/v2"
+
+	"github.com/kdht/kdht/store"
+)
+
+// Backup writes a copy of the store as it is now into dir, which must not exist, while
+// the store goes on. Open opens the copy; files that do not change any more are shared
+// with it where the file system can.
+func (kv *KV) Backup(dir string) error {
+	kv.life.RLock()
+	defer kv.life.RUnlock()
+	if kv.db == nil {
+		return store.ErrClosed
+	}
+	if err := kv.guard.failure(); err != nil {
+		return err
+	}
+	disk := kv.place.fs
+	if names, err := disk.List(dir); err == nil && len(names) > 0 {
+		return fmt.Errorf("store: backup into %s: it is not empty: name a directory that does not exist yet", dir)
+	}
+	to := place{fs: disk, dir: dir}
+	err := disk.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = to.claim()
+	}
+	if err == nil {
+		err = kv.db.Checkpoint(to.path(dbName(1)), lsm.WithFlushedWAL())
+	}
+	if err == nil {
+		err = syncDir(disk, dir)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("store: backup into %s: %w", dir, err), disk.RemoveAll(dir))
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package pebble
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	lsm "github.com/cockroachdb/pebble/v2"
+
+	"github.com/kdht/kdht/protocol/keyspace"
+	"github.com/kdht/kdht/store"
+)
+
+const (
+	// groupBytes ends a group of changes that are written together.
+	groupBytes = 1 << 20
+	// queueLen is how many changes wait for the one goroutine that writes.
+	queueLen = 256
+)
+
+// change is what somebody wants done to the database.
+type change struct {
+	do    func(tx *tx) error
+	err   error
+	taken atomic.Bool   // by the writer, or back by who asked
+	done  chan struct{} // closed when it is seen by all
+}
+
+// change has do done in its turn, together with the changes of others that wait. It
+// does not wait for a disk that refuses writes.
+func (kv *KV) change(do func(tx *tx) error) error {
+	if err := kv.guard.failure(); err != nil {
+		return err
+	}
+	c := &change{do: do, done: make(chan struct{})}
+	failing := kv.guard.failing()
+	select {
+	case kv.writes <- c:
+	case <-kv.stop:
+		return store.ErrClosed
+	case <-failing:
+		return kv.guard.failure()
+	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-kv.stop:
+	case <-failing:
+	}
+	if !c.taken.CompareAndSwap(false, true) {
+		select {
+		case <-c.done:
+			return c.err
+		default:
+		}
+	}
+	if err := kv.guard.failure(); err != nil {
+		return err
+	}
+	return store.ErrClosed
+}
+
+// write is the goroutine that writes: whatever waits goes into one batch, which is
+// atomic, and everybody is told when all can see it.
+func (kv *KV) write(db *lsm.DB) {
+	defer kv.idle.Done()
+	tx := &tx{kv: kv, db: db, totals: *kv.totals.Load(), pending: make(map[keyspace.Key]pending)}
+	var group []*change
+	for {
+		select {
+		case c := <-kv.writes:
+			group = tx.run(group[:0], c)
+		case <-kv.stop:
+			return
+		}
+		for len(group) < queueLen && (tx.batch == nil || tx.batch.Len() < groupBytes) {
+			select {
+			case c := <-kv.writes:
+				group = tx.run(group, c)
+				continue
+			default:
+			}
+			break
+		}
+		err := tx.commit()
+		for _, c := range group {
+			if c.err == nil {
+				c.err = err
+			}
+			close(c.done)
+		}
+	}
+}
+
+// tx collects changes that become visible together. Only the writer has one.
+type tx struct {
+	kv      *KV
+	db      *lsm.DB
+	batch   *lsm.Batch // nil if empty
+	totals  totals
+	pending map[keyspace.Key]pending // what the batch does, for those who come after
+	room    []byte
+}
+
+// pending is what is known of a key's record: is it there, as long and as old as what.
+type pending struct {
+	held bool
+	size int
+	at   uint32
+}
+
+// run does c unless nobody waits for it any more.
+func (tx *tx) run(group []*change, c *change) []*change {
+	if !c.taken.CompareAndSwap(false, true) {
+		return group
+	}
+	c.err = c.do(tx)
+	return append(group, c)
+}
+
+// held tells what there is of key.
+func (tx *tx) held(key *keyspace.Key) (pending, error) {
+	if p, known := tx.pending[*key]; known {
+		return p, nil
+	}
+	var room [keyLen]byte
+	b, closer, err := tx.db.Get(appendRecordKey(room[:0], key))
+	if errors.Is(err, lsm.ErrNotFound) || lsm.IsCorruptionError(err) {
+		return pending{}, nil
+	}
+	if err != nil {
+		return pending{}, fmt.Errorf("store: reading: %w", err)
+	}
+	defer closer.Close() //nolint:errcheck // only returns a block to the cache
+	r, err := parseRecord(key, b)
+	if err != nil { // it was counted all the same
+		return pending{held: true, size: max(len(b)-headLen, 0)}, nil
+	}
+	return pending{held: true, size: len(r.value), at: r.at}, nil
+}
+
+func (tx *tx) put(key *keyspace.Key, r record) error {
+	old, err := tx.held(key)
+	if err != nil {
+		return err
+	}
+	b := tx.open()
+	if old.at != 0 && old.at != r.at {
+		tx.room = appendFiledKey(tx.room[:0], old.at, key)
+		err = b.Delete(tx.room, nil)
+	}
+	if r.at != 0 && old.at != r.at {
+		tx.room = appendFiledKey(tx.room[:0], r.at, key)
+		err = errors.Join(err, b.Set(tx.room, nil, nil))
+	}
+	tx.room = appendRecordKey(tx.room[:0], key)
+	tx.room = appendRecord(tx.room, key, r)
+	if err = errors.Join(err, b.Set(tx.room[:keyLen], tx.room[keyLen:], nil)); err != nil {
+		return fmt.Errorf("store: writing: %w", err)
+	}
+	tx.note(key, old, pending{held: true, size: len(r.value), at: r.at})
+	return nil
+}
+
+func (tx *tx) delete(key *keyspace.Key) error {
+	old, err := tx.held(key)
+	if err != nil || !old.held {
+		return err
+	}
+	b := tx.open()
+	if old.at != 0 {
+		tx.room = appendFiledKey(tx.room[:0], old.at, key)
+		err = b.Delete(tx.room, nil)
+	}
+	tx.room = appendRecordKey(tx.room[:0], key)
+	if err = errors.Join(err, b.Delete(tx.room, nil)); err != nil {
+		return fmt.Errorf("store: writing: %w", err)
+	}
+	tx.note(key, old, pending{})
+	return nil
+}
+
+// note counts a change and remembers it for the changes that follow in this batch.
+func (tx *tx) note(key *keyspace.Key, before, after pending) {
+	if before.held {
+		tx.totals.records--
+		tx.totals.bytes -= int64(before.size)
+	}
+	if after.held {
+		tx.totals.records++
+		tx.totals.bytes += int64(after.size)
+	}
+	tx.pending[*key] = after
+}
+
+// open returns the batch, a new one if there is none.
+func (tx *tx) open() *lsm.Batch {
+	if tx.batch == nil {
+		tx.batch = tx.db.NewBatch()
+	}
+	return tx.batch
+}
+
+// commit makes the batch visible, with the totals that go with it, and hands it to the
+// operating system soon.
+func (tx *tx) commit() error {
+	if tx.batch == nil {
+		return nil
+	}
+	tx.room = appendTotals(tx.room[:0], &tx.totals)
+	err := tx.batch.Set(metaKey, tx.room, nil)
+	if err == nil {
+		err = tx.db.Apply(tx.batch, lsm.NoSync)
+	}
+	if err == nil {
+		err = tx.batch.Close()
+	}
+	tx.batch = nil
+	clear(tx.pending)
+	if err != nil {
+		tx.totals = *tx.kv.totals.Load()
+		return fmt.Errorf("store: writing: %w", err)
+	}
+	now := tx.totals
+	tx.kv.totals.Store(&now)
+	tx.kv.syncs.written.Add(1)
+	return nil
+}

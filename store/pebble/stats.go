@@ -1,0 +1,47 @@
+package pebble
+
+import (
+	"sync/atomic"
+
+	lsm "github.com/cockroachdb/pebble/v2"
+)
+
+// Stats is what can be told of a store while it runs.
+type Stats struct {
+	Records int64 // held
+	Bytes   int64 // of their values
+	Disk    int64 // bytes the directory takes, about
+	Memory  int64 // bytes the database holds in memory
+	Syncs   uint64
+	Retries uint64 // writes the disk refused that were tried again
+
+	// Unreadable counts reads of what is damaged: such a record is not found.
+	Unreadable uint64
+	// Refused says why writes are refused, nil if they are not.
+	Refused error
+}
+
+type counters struct {
+	syncs, unreadable atomic.Uint64
+}
+
+// Stats returns the figures of now.
+func (kv *KV) Stats() Stats {
+	t := kv.totals.Load()
+	s := Stats{
+		Records: t.records, Bytes: t.bytes,
+		Syncs: kv.stats.syncs.Load(), Retries: kv.guard.retries.Load(),
+		Unreadable: kv.stats.unreadable.Load(), Refused: kv.guard.failure(),
+	}
+	kv.life.RLock()
+	defer kv.life.RUnlock()
+	if kv.db != nil && s.Refused == nil {
+		m := kv.db.Metrics()
+		s.Disk = int64(m.DiskSpaceUsage())
+		s.Memory = m.BlockCache.Size + int64(m.MemTable.Size+m.MemTable.ZombieSize)
+	}
+	return s
+}
+
+// damaged is told of a file with bytes that are not what was written.
+func (kv *KV) damaged(lsm.DataCorruptionInfo) {}
