@@ -65,8 +65,8 @@ func (c *clock) start(now time.Time) *origin {
 	if o := c.origin.Load(); o != nil {
 		return o
 	}
-	o := &origin{at: now, tick: firstTick}
-	c.latest.Store(firstTick)
+	c.reach(firstTick)
+	o := &origin{at: now, tick: c.latest.Load()}
 	c.origin.Store(o)
 	return o
 }
@@ -78,6 +78,24 @@ func (c *clock) setBack(now time.Time, latest tick) {
 	if t := c.origin.Load().tickOf(now); t < latest && latest-t > reorder {
 		c.origin.Store(&origin{at: now, tick: latest})
 	}
+}
+
+// reach lets time be t at least, for records loaded before anybody told it.
+func (c *clock) reach(t tick) {
+	for {
+		latest := c.latest.Load()
+		if t <= latest || c.latest.CompareAndSwap(latest, t) {
+			return
+		}
+	}
+}
+
+// resume makes now the tick t, or the latest one reached if that is later.
+func (c *clock) resume(now time.Time, t tick) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reach(t)
+	c.origin.Store(&origin{at: now, tick: c.latest.Load()})
 }
 
 // time returns the moment of t, by what is known of the clock today.

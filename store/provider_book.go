@@ -68,22 +68,35 @@ func (b *book) find(h uint64, id []byte) *provider {
 }
 
 // acquire returns the provider p with one reference more, and learns p's
-// addresses if it has any.
-func (b *book) acquire(t tick, h uint64, p *protocol.Peer) *provider {
+// addresses if it has any. seen is when it told some before, moved whether they
+// are other ones now.
+func (b *book) acquire(t tick, h uint64, p *protocol.Peer) (who *provider, seen tick, moved bool) {
 	s := b.shelf(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	who := s.peers[string(p.ID)]
+	who = s.peers[string(p.ID)]
 	if who == nil {
 		who = &provider{id: string(p.ID), shelf: s, place: place{slot: unfiled}, own: keyspace.KeyOf(p.ID) == b.self}
 		who.peer.Store(bare(p.ID))
 		s.peers[who.id] = who
 	}
 	who.refs.Add(1)
+	seen = who.seen.Load()
 	if len(p.Addrs) > 0 {
-		s.learn(t, b.addrTTL, who, kept(p.Addrs))
+		moved = s.learn(t, b.addrTTL, who, kept(p.Addrs))
 	}
-	return who
+	return who, seen, moved
+}
+
+// restore lets who have these addresses, announced at seen, unless newer ones are
+// known.
+func (b *book) restore(who *provider, seen tick, addrs [][]byte) {
+	s := who.shelf
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if who.size == 0 || seen >= who.seen.Load() {
+		s.learn(seen, b.addrTTL, who, kept(addrs))
+	}
 }
 
 // release takes one reference to who back and forgets it with the last.
@@ -134,14 +147,15 @@ func (b *book) next() tick {
 	return next.at.Load()
 }
 
-// learn takes addrs, which it copies, for who's.
-func (s *shelf) learn(t, ttl tick, who *provider, addrs [][]byte) {
+// learn takes addrs, which it copies, for who's, and reports whether they are
+// other ones.
+func (s *shelf) learn(t, ttl tick, who *provider, addrs [][]byte) (moved bool) {
 	if len(addrs) == 0 {
-		return
+		return false
 	}
 	who.seen.Store(t)
 	if slices.EqualFunc(who.peer.Load().Addrs, addrs, bytes.Equal) {
-		return
+		return false
 	}
 	if who.size > 0 {
 		s.strip(who)
@@ -158,6 +172,7 @@ func (s *shelf) learn(t, ttl tick, who *provider, addrs [][]byte) {
 	for s.bytes > s.maxBytes {
 		s.giveUp(t, ttl)
 	}
+	return true
 }
 
 // expire looks at a few providers whose addresses are due and returns how many.

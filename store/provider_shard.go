@@ -35,33 +35,72 @@ func (s *shard) init(store *ProviderStore, i int) {
 	s.sampler.rand.Seed(cfg.Seed, uint64(i))
 }
 
-// add records that who serves key. kept is false if that made no new reference
-// to who: the record was there, or there is no room for it.
-func (s *shard) add(t tick, key []byte, who *provider) (kept bool, err error) {
+// add records that who serves key, since first. before is when it last said so,
+// 0 if the record is new and keeps its reference to who.
+func (s *shard) add(t tick, key []byte, who *provider) (first, before tick, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.store.closed.Load() {
-		return false, ErrClosed
+		return 0, 0, ErrClosed
 	}
 	k := s.keys[string(key)]
 	if k != nil {
 		if i, found := k.find(who); found {
-			k.records[i].added = t
-			return false, nil
+			r := &k.records[i]
+			before, r.added = r.added, t
+			return r.first, before, nil
 		}
 	}
 	if err := s.admit(t, key, k, who); err != nil {
-		return false, fmt.Errorf("%w: %w (key %s)", ErrFull, err, show(key))
+		return 0, 0, fmt.Errorf("%w: %w (key %s)", ErrFull, err, show(key))
 	}
-	if k = s.keys[string(key)]; k == nil {
+	s.put(t, key, providerRecord{who: who, added: t, first: t})
+	return t, 0, nil
+}
+
+// put adds a record of a provider that key has none of, in place of another if
+// key has as many as it may.
+func (s *shard) put(t tick, key []byte, r providerRecord) {
+	k := s.keys[string(key)]
+	if k == nil {
 		k = s.insert(t, key)
 	}
 	if len(k.records) >= s.store.cfg.MaxPerKey {
 		s.drop(k, s.sampler.junior(k, t, s.validity))
 	}
-	k.append(providerRecord{who: who, added: t, first: t})
+	k.append(r)
 	s.count(1)
-	return true, nil
+}
+
+// restore puts r back, a record of who's.
+func (s *shard) restore(r *ProviderRecord, who *provider) (kept bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.keys[string(r.Key)]
+	if k != nil {
+		if i, found := k.find(who); found {
+			held := &k.records[i]
+			held.added, held.first = max(held.added, r.Added), min(held.first, r.First)
+			return false
+		}
+	}
+	if s.store.closed.Load() || s.room(r.Added, r.Key, k) != nil {
+		return false
+	}
+	s.put(r.Added, r.Key, providerRecord{who: who, added: r.Added, first: r.First})
+	return true
+}
+
+// find returns the record of who's for key.
+func (s *shard) find(key []byte, who *provider) (r providerRecord, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keys[string(key)]; k != nil {
+		if i, found := k.find(who); found {
+			return k.records[i], true
+		}
+	}
+	return r, false
 }
 
 // admit makes room for one more record of key, k if there is one already.
@@ -76,19 +115,23 @@ func (s *shard) admit(t tick, key []byte, k *providedKey, who *provider) error {
 	if !who.own && int(who.refs.Load()) > s.store.cfg.MaxPerProvider {
 		return errShare
 	}
-	far := uint64(0)
-	if k != nil {
-		far = k.far
-	} else {
-		in := keyspace.KeyOf(key)
-		far = farFrom(&s.store.cfg.Self, &in)
-		if s.store.radius.beyond(far) {
-			return errBeyond
-		}
+	if k == nil && s.store.radius.beyond(s.farOf(key)) {
+		return errBeyond
 	}
-	if k != nil && len(k.records) >= s.store.cfg.MaxPerKey {
+	return s.room(t, key, k)
+}
+
+// room makes room for one more record of key, k if there is one already: what is
+// too old goes first, then what is farther than key.
+func (s *shard) room(t tick, key []byte, k *providedKey) error {
+	newKeys := 1
+	if k != nil {
+		newKeys = 0
+	}
+	if !s.over(newKeys, 1) || k != nil && len(k.records) >= s.store.cfg.MaxPerKey {
 		return nil // takes another's place
 	}
+	far := s.farOf(key)
 	for s.over(newKeys, 1) && s.expire(t) > 0 {
 	}
 	for s.over(newKeys, 1) {
@@ -98,6 +141,12 @@ func (s *shard) admit(t tick, key []byte, k *providedKey, who *provider) error {
 		s.dropKey(s.far[0])
 	}
 	return nil
+}
+
+// farOf ranks key by its distance from this peer.
+func (s *shard) farOf(key []byte) uint64 {
+	in := keyspace.KeyOf(key)
+	return farFrom(&s.store.cfg.Self, &in)
 }
 
 // over reports whether one more record would exceed a budget divided by share.

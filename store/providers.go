@@ -57,21 +57,7 @@ func NewProviders(cfg ProvidersConfig) *ProviderStore {
 // Add implements Providers. At most protocol.MaxAddrs addresses and 2 KiB of them
 // are kept, the first ones.
 func (s *ProviderStore) Add(now time.Time, key []byte, p protocol.Peer) error {
-	if err := checkProvider(key, &p); err != nil {
-		return err
-	}
-	if s.closed.Load() {
-		return ErrClosed
-	}
-	t := s.clock.tick(now)
-	h := s.hash(key)
-	who := s.book.acquire(t, s.hash(p.ID), &p)
-	kept, err := s.shard(h).add(t, key, who)
-	if !kept {
-		s.book.release(who)
-	}
-	// Last, so that an Advance meanwhile either saw the record or leaves this.
-	s.next.sooner(after(t, min(seconds(s.cfg.Validity), seconds(s.cfg.AddrTTL))))
+	_, err := s.Announce(now, key, p)
 	return err
 }
 
