@@ -17,7 +17,7 @@ const (
 // dropOld deletes the segments that hold nothing but what is too old at t. Those
 // of later segments are not looked at: they are dropped in their turn.
 func (s *Store) dropOld(t uint32) {
-	for _, seg := range s.tail.takeOld(t, s.validity) {
+	for _, seg := range s.tail.takeOld(t, s.times.validity) {
 		if err := s.disk.Remove(seg.name.in(s.dir)); err != nil {
 			s.health.failed(&s.health.writeErrors, err)
 		}
@@ -178,8 +178,8 @@ func (c *compaction) endInput() error {
 		return err
 	}
 	if c.out != nil {
-		long := c.out.last-c.out.first >= c.s.tail.span
-		if c.at+int64(len(c.buf)) < c.s.tail.maxSegment/2 && !long {
+		long := c.out.last-c.out.first >= c.s.tail.limits.span
+		if c.at+int64(len(c.buf)) < c.s.tail.limits.segment/2 && !long {
 			return nil
 		}
 	}

@@ -12,8 +12,6 @@ const (
 	blockSize = 4 << 10
 	// frameHead is a frame's checksum, 4 bytes, and the length of its payload, 2.
 	frameHead = 6
-	// maxPayload is the longest payload there is room for.
-	maxPayload = blockSize - headerSize - frameHead
 )
 
 // format is the version of the log that this code writes, and the latest it reads.
@@ -49,8 +47,8 @@ func parseHeader(b []byte) uint32 {
 func checksum(b []byte) uint32 { return crc32.Update(format, castagnoli, b) }
 
 // appendFrame appends payload as a frame that begins at offset at of its segment,
-// after zeros to the end of the block if it does not fit there. payload is 1 to
-// maxPayload bytes.
+// after zeros to the end of the block if it does not fit there. payload fits in a
+// block: the longest is a provider with 128 bytes of id and 2 KiB of addresses.
 func appendFrame(b []byte, at int64, payload []byte) []byte {
 	if left := blockSize - int(at%blockSize); left < frameHead+len(payload) {
 		b = append(b, zeros[:left]...)

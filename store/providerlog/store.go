@@ -53,25 +53,36 @@ type Store struct {
 	disk  disk
 	lock  io.Closer
 
-	awake  atomic.Bool // the index was told the time
-	waking sync.Mutex  // guards becoming awake
-	marked atomic.Uint32
+	times times
 	// order keeps a removal behind the announcement that it is about: announcements
 	// share it, a removal has it alone.
 	order sync.RWMutex
 
 	tail   tail
-	dirty  chan struct{} // something was written since the last sync
-	flush  chan chan error
-	stop   chan struct{}
-	ended  sync.WaitGroup
+	work   work
 	closed atomic.Bool
 
-	syncing sync.Mutex // guards the use of segments' files for syncing
+	syncing sync.Mutex // held while files are synced
 	health  health
-	validity uint32 // in seconds
-	quantum  uint32 // seconds within which a repeated announcement is not logged again
 	loaded  Loaded
+}
+
+// times is what a Store knows of time, in seconds.
+type times struct {
+	validity uint32 // of a record
+	quantum  uint32 // within which a repeated announcement is not logged again
+
+	awake  atomic.Bool   // the index was told the time
+	waking sync.Mutex    // held while it becomes awake
+	marked atomic.Uint32 // when the log was told the time
+}
+
+// work is what the goroutines of a Store wait for.
+type work struct {
+	dirty chan struct{}   // something was written since the last sync
+	flush chan chan error // someone waits until all is written
+	stop  chan struct{}
+	ended sync.WaitGroup
 }
 
 var _ store.Providers = (*Store)(nil)
@@ -94,8 +105,8 @@ func Open(dir string, cfg Config) (*Store, error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
-	s.ended.Go(s.write)
-	s.ended.Go(s.keep)
+	s.work.ended.Go(s.write)
+	s.work.ended.Go(s.keep)
 	return s, nil
 }
 
@@ -117,11 +128,10 @@ func newStore(dir string, cfg Config) *Store {
 	validity := uint32(min(cfg.Providers.Validity/time.Second, 1<<30))
 	s := &Store{
 		index: store.NewProviders(cfg.Providers), cfg: cfg, dir: dir, disk: cfg.disk,
-		dirty: make(chan struct{}, 1), flush: make(chan chan error), stop: make(chan struct{}),
-		validity: validity, quantum: validity/256 + 1,
+		work: work{dirty: make(chan struct{}, 1), flush: make(chan chan error), stop: make(chan struct{})},
 	}
-	s.tail.maxSegment, s.tail.maxPending = maxSegment, cfg.MaxPending
-	s.tail.span, s.tail.roomy = max(validity/spans, 1), roomy
+	s.times.validity, s.times.quantum = validity, validity/256+1
+	s.tail.limits = limits{segment: maxSegment, pending: cfg.MaxPending, roomy: roomy, span: max(validity/spans, 1)}
 	s.tail.kick = make(chan struct{}, 1)
 	return s
 }
@@ -148,7 +158,7 @@ func (s *Store) Add(now time.Time, key []byte, p protocol.Peer) error {
 }
 
 // later reports whether t is so much later than before that the log has to say so.
-func (s *Store) later(before, t uint32) bool { return before/s.quantum != t/s.quantum }
+func (s *Store) later(before, t uint32) bool { return before/s.times.quantum != t/s.times.quantum }
 
 // Append implements store.Providers. It reads memory only.
 func (s *Store) Append(now time.Time, key []byte, dst []protocol.Peer, max int) ([]protocol.Peer, error) {
@@ -177,7 +187,7 @@ func (s *Store) Remove(key, id []byte) {
 // time it is in the past if there are records.
 func (s *Store) NextDeadline() time.Time {
 	switch {
-	case s.awake.Load():
+	case s.times.awake.Load():
 		return s.index.NextDeadline()
 	case s.index.Len() > 0:
 		return time.Unix(0, max(s.tail.lastMark().wall, 1))
@@ -210,26 +220,26 @@ func (s *Store) Keys() int { return s.index.Keys() }
 // wake tells the index what time it is if nobody has, counting the time since the
 // last run.
 func (s *Store) wake(now time.Time) {
-	if s.awake.Load() {
+	if s.times.awake.Load() {
 		return
 	}
-	s.waking.Lock()
-	defer s.waking.Unlock()
-	if s.awake.Load() {
+	s.times.waking.Lock()
+	defer s.times.waking.Unlock()
+	if s.times.awake.Load() {
 		return
 	}
 	last := s.tail.lastMark()
 	if last.tick > 0 {
 		boot, up := s.uptime()
-		s.index.Resume(now, last.tick+last.elapsed(now, boot, up, s.validity/2))
+		s.index.Resume(now, last.tick+last.elapsed(now, boot, up, s.times.validity/2))
 	}
 	s.setMark(now, s.index.Tick(now))
-	s.awake.Store(true)
+	s.times.awake.Store(true)
 }
 
 // mark notes in the log that now is t, if that is news.
 func (s *Store) mark(now time.Time, t uint32) {
-	if last := s.marked.Load(); t >= last+markPeriod && s.marked.CompareAndSwap(last, t) {
+	if last := s.times.marked.Load(); t >= last+markPeriod && s.times.marked.CompareAndSwap(last, t) {
 		s.setMark(now, t)
 	}
 }
@@ -237,7 +247,7 @@ func (s *Store) mark(now time.Time, t uint32) {
 // setMark notes in the log that now is t.
 func (s *Store) setMark(now time.Time, t uint32) {
 	boot, up := s.uptime()
-	s.marked.Store(t)
+	s.times.marked.Store(t)
 	s.tail.setMark(mark{tick: t, wall: now.UnixNano(), up: int64(up), boot: boot})
 }
 

@@ -11,11 +11,8 @@ import (
 // the list of segments. Appending never waits for the disk: when maxPending bytes
 // wait for it, what comes is left out and counted.
 type tail struct {
-	maxSegment int64
-	maxPending int
-	roomy      int64 // a log this large is never compacted
-	span       uint32 // of a segment, in seconds
-	kick       chan struct{}
+	limits limits
+	kick   chan struct{} // something is to be written
 
 	mu      sync.Mutex // guards all below, and every segment's numbers
 	sealed  []*segment // oldest first
@@ -24,14 +21,27 @@ type tail struct {
 	seq     uint64     // of the newest segment there ever was
 	mark    mark       // the latest
 	pending []batch    // in order
-	waiting int        // bytes in pending
-	scratch []byte
-	spare   []byte // of a batch that is written
+	waiting int        // bytes in them and in those being written
+	room    buffers
 
 	compacting bool
 	base       int64 // size of the log after the last compaction
 
 	appended, unlogged uint64 // announcements and removals
+}
+
+// buffers are used again and again.
+type buffers struct {
+	scratch []byte // for a payload
+	spare   []byte // of a batch that is written
+}
+
+// limits of a tail.
+type limits struct {
+	segment int64  // bytes, beyond which it is closed
+	span    uint32 // of a segment, in seconds
+	pending int    // bytes, beyond which nothing is appended
+	roomy   int64  // bytes of a log that is never compacted
 }
 
 // batch is what is to be written to a segment at an offset.
@@ -57,10 +67,10 @@ func (l *tail) add(a *store.Announced, key []byte, told bool) {
 	}
 	number, tell := l.names.number(a.Peer)
 	if tell {
-		l.frame(appendProvider(l.scratch[:0], number, a.Seen, a.Peer))
+		l.frame(appendProvider(l.room.scratch[:0], number, a.Seen, a.Peer))
 	}
 	rec := add{number: number, added: a.At, first: a.First, told: told, key: key}
-	l.frame(rec.append(l.scratch[:0]))
+	l.frame(rec.append(l.room.scratch[:0]))
 }
 
 // remove appends that the peer with this id no longer serves key.
@@ -68,7 +78,7 @@ func (l *tail) remove(at uint32, key, id []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.admit(at) {
-		l.frame(appendRemove(l.scratch[:0], at, key, id))
+		l.frame(appendRemove(l.room.scratch[:0], at, key, id))
 	}
 }
 
@@ -80,15 +90,15 @@ func (l *tail) setMark(m mark) {
 		return
 	}
 	l.mark = m
-	if (l.active != nil || len(l.sealed) > 0) && l.waiting < l.maxPending {
+	if (l.active != nil || len(l.sealed) > 0) && l.waiting < l.limits.pending {
 		l.begin(m.tick)
-		l.frame(m.append(l.scratch[:0]))
+		l.frame(m.append(l.room.scratch[:0]))
 	}
 }
 
 // admit counts a record of tick t and prepares for it if there is room.
 func (l *tail) admit(t uint32) bool {
-	if l.waiting >= l.maxPending {
+	if l.waiting >= l.limits.pending {
 		l.unlogged++
 		return false
 	}
@@ -99,15 +109,15 @@ func (l *tail) admit(t uint32) bool {
 
 // begin makes sure that there is a segment for what is said at tick t.
 func (l *tail) begin(t uint32) {
-	if s := l.active; s != nil && (s.size >= l.maxSegment || s.size > headerSize && t-s.first > l.span && t > s.first) {
+	if s := l.active; s != nil && (s.size >= l.limits.segment || s.size > headerSize && t-s.first > l.limits.span && t > s.first) {
 		l.seal()
 	}
 	if l.active == nil {
 		l.seq++
 		l.active = &segment{name: segmentName{seq: l.seq}}
 		l.names = make(names)
-		l.put(appendHeader(l.scratch[:0]))
-		l.frame(l.mark.append(l.scratch[:0]))
+		l.put(appendHeader(l.room.scratch[:0]))
+		l.frame(l.mark.append(l.room.scratch[:0]))
 	}
 	l.active.reach(t)
 }
@@ -120,9 +130,9 @@ func (l *tail) seal() {
 	}
 }
 
-// frame appends payload to the active segment. It may use l.scratch.
+// frame appends payload to the active segment. It may use l.room.scratch.
 func (l *tail) frame(payload []byte) {
-	l.scratch = payload[:0]
+	l.room.scratch = payload[:0]
 	b := l.batch()
 	before := len(b.data)
 	b.data = appendFrame(b.data, l.active.size, payload)
@@ -150,16 +160,16 @@ func (l *tail) batch() *batch {
 		}
 	}
 	if n == 0 || l.pending[n-1].to != l.active {
-		l.pending = append(l.pending, batch{to: l.active, at: l.active.size, data: l.room()})
+		l.pending = append(l.pending, batch{to: l.active, at: l.active.size, data: l.room.batch()})
 		n++
 	}
 	return &l.pending[n-1]
 }
 
-// room returns an empty buffer for a batch.
-func (l *tail) room() []byte {
-	b := l.spare
-	l.spare = nil
+// batch returns an empty buffer for a batch.
+func (r *buffers) batch() []byte {
+	b := r.spare
+	r.spare = nil
 	if b == nil {
 		b = make([]byte, 0, batchSize)
 	}
@@ -182,7 +192,7 @@ func (l *tail) done(b *batch) {
 	l.waiting -= len(b.data)
 	b.to.written = b.at + int64(len(b.data))
 	if cap(b.data) <= maxSpare {
-		l.spare = b.data[:0]
+		l.room.spare = b.data[:0]
 	}
 }
 
@@ -296,7 +306,7 @@ func (l *tail) crowded() []*segment {
 	for n < len(l.sealed) && l.sealed[n].f == nil && l.sealed[n].complete() {
 		n++
 	}
-	if n == 0 || l.total() <= l.roomy+2*l.base {
+	if n == 0 || l.total() <= l.limits.roomy+2*l.base {
 		return nil
 	}
 	l.compacting = true

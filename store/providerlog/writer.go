@@ -30,10 +30,10 @@ func (s *Store) write() {
 			err = s.gather()
 		case <-again:
 			err = s.drain()
-		case done := <-s.flush:
+		case done := <-s.work.flush:
 			err = s.drain()
 			done <- err
-		case <-s.stop:
+		case <-s.work.stop:
 			return
 		}
 		again = nil
@@ -50,11 +50,11 @@ func (s *Store) gather() error {
 	select {
 	case <-wait.C:
 		return s.drain()
-	case done := <-s.flush:
+	case done := <-s.work.flush:
 		err := s.drain()
 		done <- err
 		return err
-	case <-s.stop:
+	case <-s.work.stop:
 		return nil
 	}
 }
@@ -77,7 +77,7 @@ func (s *Store) drain() error {
 // soil tells the keeper that there is something to sync.
 func (s *Store) soil() {
 	select {
-	case s.dirty <- struct{}{}:
+	case s.work.dirty <- struct{}{}:
 	default:
 	}
 }
@@ -115,7 +115,7 @@ func (s *Store) keep() {
 			more = always
 		}
 		select {
-		case <-s.dirty:
+		case <-s.work.dirty:
 			if due == nil {
 				due = time.After(s.cfg.SyncInterval)
 			}
@@ -131,7 +131,7 @@ func (s *Store) keep() {
 			if !pass.step() {
 				pass = nil
 			}
-		case <-s.stop:
+		case <-s.work.stop:
 			if pass != nil {
 				pass.abandon()
 			}
@@ -180,8 +180,8 @@ func (s *Store) Sync() error {
 func (s *Store) sync() error {
 	done := make(chan error, 1)
 	select {
-	case s.flush <- done:
-	case <-s.stop:
+	case s.work.flush <- done:
+	case <-s.work.stop:
 		return store.ErrClosed
 	}
 	if err := <-done; err != nil {
@@ -212,13 +212,18 @@ func (s *Store) Close() error {
 	}
 }
 
+// settle waits until announcements that had begun have ended.
+func (s *Store) settle() {
+	s.order.Lock()
+	defer s.order.Unlock()
+}
+
 // finish is what Close does.
 func (s *Store) finish() error {
-	s.order.Lock() // announcements that had begun have ended
-	s.order.Unlock() //nolint:staticcheck // nothing is guarded: whoever comes next sees that it is closed
+	s.settle()
 	err := s.sync()
-	close(s.stop)
-	s.ended.Wait() // before the index is emptied: a compaction asks it what to keep
+	close(s.work.stop)
+	s.work.ended.Wait() // before the index is emptied: a compaction asks it what to keep
 	for _, f := range s.tail.files() {
 		_ = f.Close() // what it held was synced, or its failure was told
 	}

@@ -130,12 +130,12 @@ var storeBugs = []Bug{
 	},
 	{
 		Name: "announced-again-not-renewed", File: "store/provider_shard.go", In: storing,
-		Old: "k.records[i].added = t\n", New: "_ = i\n",
+		Old: "before, r.added = r.added, t\n", New: "before = r.added\n",
 		Why: "a provider that announces in time expires all the same",
 	},
 	{
-		Name: "provider-references-leak", File: "store/provider_shard.go", In: storing,
-		Old: "k.records[i].added = t\n\t\t\treturn false, nil", New: "k.records[i].added = t\n\t\t\treturn true, nil",
+		Name: "provider-references-leak", File: "store/provider_durable.go", In: storing,
+		Old: "if err != nil || before != 0 {\n\t\ts.book", New: "if err != nil {\n\t\ts.book",
 		Why: "addresses of providers that are long gone stay in memory",
 	},
 	{
