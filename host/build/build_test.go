@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -108,6 +109,39 @@ func TestMetrics(t *testing.T) {
 	families, err := reg.Gather()
 	if err != nil || len(families) == 0 {
 		t.Errorf("%d metrics, %v", len(families), err)
+	}
+}
+
+// What libp2p's resource manager counts, for all hosts of the process together, is
+// counted for those alone that were given a registerer.
+func TestNobodyCountsWithoutRegisterer(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	rcmgr.MustRegisterWith(reg)
+	counted := func() (n float64) {
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				n += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+		return n
+	}
+	connect := func(metrics prometheus.Registerer) bool {
+		before := counted()
+		a, b := newHost(t, Config{Listen: loopback, Metrics: metrics}), newHost(t, Config{Listen: loopback, Metrics: metrics})
+		if err := a.Connect(testContext(t), peer.AddrInfo{ID: b.ID(), Addrs: b.Addrs()}); err != nil {
+			t.Fatal(err)
+		}
+		return counted() != before
+	}
+	if connect(nil) {
+		t.Error("connections of hosts without metrics are counted")
+	}
+	if !connect(prometheus.NewRegistry()) {
+		t.Error("connections of hosts with metrics are not counted")
 	}
 }
 

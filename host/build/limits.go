@@ -61,7 +61,11 @@ func (c *Config) managers() (m managers, err error) {
 	if m.conns, err = connmgr.NewConnManager(room.conns*5/6, room.conns); err != nil {
 		return m, fmt.Errorf("build: MaxConns %d: %w", c.MaxConns, err)
 	}
-	if m.resources, err = newResourceManager(c.Protocols, c.MaxInbound, room); err != nil {
+	var opts []rcmgr.Option
+	if c.Metrics == nil { // what nobody reads is a sixth of the cost of a small request
+		opts = append(opts, rcmgr.WithMetricsDisabled())
+	}
+	if m.resources, err = newResourceManager(c.Protocols, c.MaxInbound, room, opts...); err != nil {
 		return m, errors.Join(fmt.Errorf("build: resource limits: %w", err), m.conns.Close())
 	}
 	m.slots = newSlots(room.conns*shareInbound/4, room.handshakes, m.conns)
@@ -90,7 +94,7 @@ func roomFor(conns, files int) room {
 // newResourceManager returns libp2p's resource manager with its own default
 // limits and room for the DHT's streams. Of connections it admits more than there
 // are to be: it refuses whoever comes last, where slots makes room for them.
-func newResourceManager(protocols []protocol.ID, inbound int, room room) (network.ResourceManager, error) {
+func newResourceManager(protocols []protocol.ID, inbound int, room room, opts ...rcmgr.Option) (network.ResourceManager, error) {
 	if protocols == nil {
 		protocols = DefaultProtocols
 	}
@@ -134,7 +138,7 @@ func newResourceManager(protocols []protocol.ID, inbound int, room room) (networ
 		all, half := rcmgr.LimitVal(room.sockets), rcmgr.LimitVal(2*room.handshakes)
 		scaled = rcmgr.PartialLimitConfig{System: rcmgr.ResourceLimits{FD: all}, Transient: rcmgr.ResourceLimits{FD: half}}.Build(scaled)
 	}
-	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaled))
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaled), opts...)
 	if err != nil {
 		return nil, err
 	}
