@@ -50,7 +50,7 @@ type DHT struct {
 	holdings
 	boot    *bootPeers
 	changed signal // the table or the connections have changed
-	turns   turns
+	turns   *turns
 	life
 }
 

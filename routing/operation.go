@@ -4,24 +4,10 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/kdht/kdht/routing/kademlia"
 )
-
-// maxOperations bounds the operations under way at a time; more of them wait
-// for their turn. Each has at most one request on its way to one peer, so this
-// is also what the per-peer queue of the client must hold.
-const maxOperations = 128
-
-// turns is whose turn it is: each operation under way holds a slot.
-type turns struct {
-	slots   chan struct{}
-	started atomic.Uint64
-}
-
-func newTurns() turns { return turns{slots: make(chan struct{}, maxOperations)} }
 
 // operation is one call of the API while its query runs. The query lives on the
 // loop; what it finds is delivered by the caller's goroutine, which may block on
@@ -46,14 +32,9 @@ type starter func(now time.Time, n *kademlia.Node, op *operation, done func(time
 // ends before, so does the query, and what was found by then is returned with
 // ctx's error. The context's Report is filled in in any case.
 func (d *DHT) run(ctx context.Context, start starter) (kademlia.Result, error) {
-	select {
-	case d.turns.slots <- struct{}{}:
-	case <-ctx.Done():
-		return kademlia.Result{}, ctx.Err()
-	case <-d.closing:
-		return kademlia.Result{}, ErrClosed
+	if err := d.turns.take(ctx, d.closing); err != nil {
+		return kademlia.Result{}, err
 	}
-	d.turns.started.Add(1)
 	within, cancel := d.within(ctx)
 	defer cancel()
 	op := &operation{dht: d, ctx: within, result: make(chan kademlia.Result, 1), wake: make(chan struct{}, 1)}
@@ -81,7 +62,7 @@ func (op *operation) run(start starter) (kademlia.Result, error) {
 		})
 	})
 	if err != nil {
-		<-d.turns.slots
+		d.turns.give(false)
 		return kademlia.Result{}, err
 	}
 	cancelled := op.ctx.Done()
@@ -103,7 +84,7 @@ func (op *operation) run(start starter) (kademlia.Result, error) {
 
 // end takes in the query's result, on the loop.
 func (op *operation) end(r kademlia.Result) {
-	<-op.dht.turns.slots
+	op.dht.turns.give(op.dht.network.client.Crowded())
 	op.result <- r
 }
 

@@ -68,7 +68,7 @@ func (d *DHT) Stats() Stats {
 		return counts{hits, misses, n.Providing()}
 	})
 	s := Stats{
-		Table: d.loop.node.View().Len(), Operations: len(d.turns.slots), Started: d.turns.started.Load(),
+		Table:     d.loop.node.View().Len(),
 		CacheHits: c.hits, CacheMisses: c.misses,
 		Served: Served{Server: d.server.main.Stats(), Limiter: d.server.limiter.Stats(), Load: d.server.load.Stats()},
 		Client: d.network.client.Stats(),
@@ -76,6 +76,7 @@ func (d *DHT) Stats() Stats {
 	if t, tells := d.transport.(interface{ Stats() host.Stats }); tells {
 		s.Inbound = t.Stats()
 	}
+	s.Operations, s.Started = d.turns.counts()
 	s.Mode, s.Reason = d.role.now()
 	s.Connected, s.Speaking, _ = d.book.count()
 	s.Stored.Providing = c.providing

@@ -115,6 +115,10 @@ func (c *Client) Send(ctx context.Context, to peer.ID, req *protocol.Message) er
 	})
 }
 
+// Crowded reports whether more is being asked than is answered: requests queue at
+// most of the peers that are asked just now. A few that are slow do not make it so.
+func (c *Client) Crowded() bool { return c.budget.crowded() }
+
 // keepFrame is the longest buffer that is kept for the next request; a FIND_NODE
 // takes 45 bytes.
 const keepFrame = 16 << 10

@@ -435,12 +435,18 @@ func TestBudgetQueues(t *testing.T) {
 		if len(order) != 8 {
 			t.Fatalf("%d requests under way, want 8", len(order))
 		}
+		if !c.Crowded() {
+			t.Error("32 requests wait for the only peer asked, and that is no crowd")
+		}
 		// Another peer's requests do not wait for this one's.
 		other := make(chan error, 1)
 		go func() { other <- c.RoundTrip(t.Context(), "q", find("other"), new(protocol.Message)) }()
 		synctest.Wait()
 		if order[8] != "other" {
 			t.Fatalf("another peer had to wait")
+		}
+		if c.Crowded() {
+			t.Error("one of two peers is slow, and that makes a crowd")
 		}
 		for i := 0; i < len(waiting); i++ {
 			waiting[i].send(framed(&protocol.Message{Type: protocol.FindNode})...)

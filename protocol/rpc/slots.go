@@ -153,6 +153,24 @@ func (b *budget) release(to peer.ID) {
 	b.drop(to, s)
 }
 
+// longQueue is how many requests waiting for one peer make a queue: half of what it
+// takes at a time unless told otherwise.
+const longQueue = 4
+
+// crowded reports whether requests queue at more than half of the peers that are
+// being asked: then it is not a peer that is slow, but we who ask too much.
+func (b *budget) crowded() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	queues := 0
+	for _, s := range b.peers {
+		if len(s.waiting) >= longQueue {
+			queues++
+		}
+	}
+	return 2*queues > len(b.peers)
+}
+
 // drop forgets a peer's entry s if nobody uses it any more.
 func (b *budget) drop(to peer.ID, s *slots) {
 	b.mu.Lock()
