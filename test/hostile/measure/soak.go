@@ -3,21 +3,29 @@ package measure
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// Point is one look at the target in a soak.
+// Point is one look at the target in a soak: its resident set as it is, and then,
+// when all garbage has been collected and given back, again, with the heap that
+// lives. What is collected comes back with the load, what leaks stays.
 type Point struct {
-	At         time.Duration
-	RSS, Heap  int64
-	Goroutines int
+	At                 time.Duration
+	RSS, Lasting, Heap int64
+	Goroutines         int
 }
+
+// warmUp is the part of a soak that is not judged: a node's tables of peers, and
+// libp2p's, fill up in minutes and stay full.
+const warmUp = 1.0 / 4
 
 // Soak is a long steady load: what was seen, and what remained when it was over.
 type Soak struct {
 	Points []Point
-	// Slope is the growth of the resident set in bytes an hour, over the second half.
-	Slope float64
+	// Slope is the growth in bytes an hour after the warm-up, of the resident set
+	// without garbage, RawSlope with it, HeapSlope of what lives on the heap.
+	Slope, RawSlope, HeapSlope float64
 	// Base and Left are the goroutines before and after; Failed the honest requests
 	// that failed, of Requests.
 	Base, Left, Failed, Requests int
@@ -41,7 +49,12 @@ func (b *Bench) RunSoak(ctx context.Context, long time.Duration) (*Soak, error) 
 			if err != nil {
 				return
 			}
-			s.Points = append(s.Points, Point{time.Since(began), state.RSS, state.Heap, state.Goroutines})
+			p := Point{At: time.Since(began), RSS: state.RSS, Goroutines: state.Goroutines}
+			if b.target.process.ask(context.WithoutCancel(ctx), "collected", &state) != nil {
+				return
+			}
+			p.Lasting, p.Heap = state.RSS, state.Heap
+			s.Points = append(s.Points, p)
 		}
 	})
 	if err != nil {
@@ -53,7 +66,10 @@ func (b *Bench) RunSoak(ctx context.Context, long time.Duration) (*Soak, error) 
 	s.Counts = r.Counts
 	honest := side(b.target.load.between(began, time.Now()))
 	s.Requests, s.Failed = honest.Requests+honest.Newcomers, honest.Failed+honest.Rejected
-	s.Slope = slope(s.Points[len(s.Points)/2:])
+	warm := s.Points[int(float64(len(s.Points))*warmUp):]
+	s.Slope = slope(warm, func(p Point) int64 { return p.Lasting })
+	s.RawSlope = slope(warm, func(p Point) int64 { return p.RSS })
+	s.HeapSlope = slope(warm, func(p Point) int64 { return p.Heap })
 	last, err := b.settled(ctx)
 	s.Left = last.Goroutines
 	return s, err
@@ -77,15 +93,18 @@ func (b *Bench) settled(ctx context.Context) (least State, err error) {
 	return least, nil
 }
 
-// slope is the growth of the resident set, in bytes an hour, by least squares.
-func slope(points []Point) float64 {
-	var n, sx, sy, sxx, sxy float64
-	for _, p := range points {
-		x, y := p.At.Hours(), float64(p.RSS)
-		n, sx, sy, sxx, sxy = n+1, sx+x, sy+y, sxx+x*x, sxy+x*y
+// slope is the growth of a figure an hour: the median of the slopes between any two
+// points (Theil and Sen), which a few high points do not move.
+func slope(points []Point, of func(Point) int64) float64 {
+	var all []float64
+	for i, a := range points {
+		for _, b := range points[i+1:] {
+			all = append(all, float64(of(b)-of(a))/(b.At-a.At).Hours())
+		}
 	}
-	if d := n*sxx - sx*sx; d != 0 {
-		return (n*sxy - sx*sy) / d
+	if len(all) == 0 {
+		return 0
 	}
-	return 0
+	slices.Sort(all)
+	return all[len(all)/2]
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,6 +83,9 @@ func runTarget(plan string, in io.Reader, out io.Writer) error {
 	for lines.Scan() {
 		switch verb, rest, _ := strings.Cut(lines.Text(), " "); verb {
 		case "state":
+			err = say.Encode(t.state())
+		case "collected":
+			debug.FreeOSMemory()
 			err = say.Encode(t.state())
 		case "lookup":
 			n, _ := strconv.Atoi(rest)
