@@ -25,6 +25,10 @@ const (
 // clock set back makes time stand still for that one step and go on from there:
 // nothing becomes immortal and nothing expires early (reliability.md P22).
 type clock struct {
+	// begin returns the tick of the first moment told, by what an earlier run kept, or
+	// start; nil: nothing was kept.
+	begin func(now time.Time, start uint32) uint32
+
 	latest atomic.Uint32
 	origin atomic.Pointer[origin]
 
@@ -65,7 +69,11 @@ func (c *clock) start(now time.Time) *origin {
 	if o := c.origin.Load(); o != nil {
 		return o
 	}
-	c.reach(firstTick)
+	t := firstTick
+	if c.begin != nil {
+		t = max(c.begin(now, firstTick), 1)
+	}
+	c.reach(t)
 	o := &origin{at: now, tick: c.latest.Load()}
 	c.origin.Store(o)
 	return o

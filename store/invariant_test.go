@@ -271,7 +271,7 @@ func TestValueInvariants(t *testing.T) {
 
 func checkValues(t *rapid.T, s *ValueStore, kv *Memory) {
 	t.Helper()
-	x := &s.index
+	x := s.index.(*valueIndex)
 	var bytes int64
 	for key, e := range x.records {
 		_, found, err := kv.Get(key)

@@ -108,7 +108,7 @@ func TestLoadKeepsBudgets(t *testing.T) {
 	}
 	for i := range 1000 {
 		k := keyspace.KeyOf(testKey(i))
-		if _, found, _ := second.Get(testEpoch, testKey(i)); !found && farFrom(&self, &k) < second.index.far[0].far {
+		if _, found, _ := second.Get(testEpoch, testKey(i)); !found && farFrom(&self, &k) < second.index.(*valueIndex).far[0].far {
 			t.Errorf("record %d is gone although farther ones stayed", i)
 		}
 	}

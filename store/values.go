@@ -17,8 +17,8 @@ import (
 // run at the same time, puts of different keys rarely wait for each other.
 const stripes = 64
 
-// ValueStore is the Values every peer uses: records in a KV, and in memory an
-// index of them for age and budgets.
+// ValueStore is the Values every peer uses: records in a KV, and an index of them
+// for age and budgets: in memory, or, if the KV is a Filed, kept by it.
 //
 // Locks: a stripe is held while a put validates and compares, the index's lock
 // only while index and KV change together; neither while waiting for a disk.
@@ -29,7 +29,8 @@ type ValueStore struct {
 	clock clock
 
 	stripes  [stripes]sync.Mutex
-	index    valueIndex
+	index    index
+	radius   radius
 	rejected rejected
 }
 
@@ -40,8 +41,26 @@ var _ Values = (*ValueStore)(nil)
 func NewValues(kv KV, rules record.Validator, cfg ValuesConfig) *ValueStore {
 	cfg = cfg.withDefaults()
 	s := &ValueStore{kv: kv, rules: rules, cfg: cfg}
-	s.index.init(kv, cfg)
+	l := limits{
+		self: cfg.Self, maxAge: seconds(cfg.MaxAge), maxRecords: cfg.MaxRecords, maxBytes: cfg.MaxBytes, radius: &s.radius,
+	}
+	if filed, ok := kv.(Filed); ok {
+		s.clock.begin = filed.Resume
+		s.index = &filedIndex{kv: filed, limits: l}
+	} else {
+		s.index = newValueIndex(kv, l)
+	}
 	return s
+}
+
+// Load indexes what the KV holds from an earlier run and deletes what does not
+// parse or is too old. A record stamped in the future counts as new. It is called
+// once, before the store is used. A KV that is a Filed needs no reading.
+func (s *ValueStore) Load(now time.Time) error {
+	if err := s.index.load(now, s.clock.tick(now)); err != nil {
+		return fmt.Errorf("store: reading the records of the last run: %w", err)
+	}
+	return nil
 }
 
 // Put implements Values. It is the rule of wire.md §7, for puts of this peer and
@@ -81,12 +100,12 @@ func (s *ValueStore) NextDeadline() time.Time {
 }
 
 // Advance implements Values.
-func (s *ValueStore) Advance(now time.Time) { s.index.expire(s.clock.tick(now)) }
+func (s *ValueStore) Advance(now time.Time) { s.index.expire(now, s.clock.tick(now)) }
 
 // SetRadius tells the distance from this peer beyond which it is not expected to
 // hold records (the k-th neighbour's, times eight). While the store is over half
 // of a budget, new keys beyond it are refused. Zero means that it is not known.
-func (s *ValueStore) SetRadius(d keyspace.Distance) { s.index.radius.set(&d) }
+func (s *ValueStore) SetRadius(d keyspace.Distance) { s.radius.set(&d) }
 
 // Len implements Values.
 func (s *ValueStore) Len() int { n, _ := s.index.held(); return n }
@@ -96,7 +115,9 @@ func (s *ValueStore) Bytes() int64 { _, n := s.index.held(); return n }
 
 // Close implements Values.
 func (s *ValueStore) Close() error {
-	s.index.close()
+	if t := s.clock.latest.Load(); t != 0 {
+		s.index.close(s.clock.time(t), t)
+	}
 	return s.kv.Close()
 }
 
@@ -115,7 +136,7 @@ func (s *ValueStore) putLocked(now time.Time, t tick, key keyspace.Key, rec *pro
 		}
 	}
 	room := make([]byte, 0, len(rec.Key)+len(rec.Value)+len(rec.Unknown)+storedOverhead)
-	return s.index.put(t, key, appendStored(room, now, rec), rec.Key)
+	return s.index.put(now, t, key, appendStored(room, now, rec), rec.Key)
 }
 
 // check refuses what breaks a limit or its namespace's rules.
@@ -175,19 +196,16 @@ func judge(err error, key []byte) error {
 // borrows from the KV. One that does not parse, or that is another key's, is
 // dropped.
 func (s *ValueStore) read(t tick, key keyspace.Key, name []byte) (rec protocol.Record, received time.Time, found bool, err error) {
-	e, err := s.index.find(t, key)
-	if e == nil || err != nil {
-		return rec, received, false, err
-	}
-	b, found, err := s.kv.Get(key)
+	b, found, err := s.index.get(t, key)
 	if err != nil {
 		return rec, received, false, fmt.Errorf("store: reading %s: %w", show(name), err)
 	}
-	if found {
-		rec, received, err = parseStored(b)
+	if !found {
+		return rec, received, false, nil
 	}
-	if !found || err != nil || !bytes.Equal(rec.Key, name) {
-		s.index.dropBroken(key, e, b)
+	rec, received, err = parseStored(b)
+	if err != nil || !bytes.Equal(rec.Key, name) {
+		s.index.dropBroken(key, b)
 		return protocol.Record{}, received, false, nil
 	}
 	return rec, received, true, nil

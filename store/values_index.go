@@ -18,15 +18,47 @@ type heldValue struct {
 	rank
 }
 
-// valueIndex knows age and cost of every record of a KV and changes both
-// together: a record is indexed if and only if the KV holds it.
-type valueIndex struct {
-	kv         KV
+// index knows age and cost of every record of a KV and changes both together. It is
+// safe for concurrent use.
+type index interface {
+	// get returns the stored form of key's record if it is not too old. It may turn
+	// out not to be one: then dropBroken forgets it, unless it was replaced meanwhile.
+	get(t tick, key keyspace.Key) (stored []byte, found bool, err error)
+	dropBroken(key keyspace.Key, stored []byte)
+	// put stores a record in place of key's, if it has room or can make it. name is
+	// the record's key for the error.
+	put(now time.Time, t tick, key keyspace.Key, stored, name []byte) error
+	// load indexes what the KV holds from an earlier run.
+	load(now time.Time, t tick) error
+	// expire forgets what is due, up to a bound on its work; next says when there is
+	// something to do, 0 if never.
+	expire(now time.Time, t tick)
+	next() tick
+	// held returns count and cost of all records.
+	held() (int, int64)
+	close(now time.Time, t tick)
+}
+
+// limits is what an index keeps to.
+type limits struct {
 	self       keyspace.Key
 	maxAge     tick // 0: records do not age
 	maxRecords int
 	maxBytes   int64
-	radius     radius
+	radius     *radius
+}
+
+// fit reports whether so many records of this cost in all leave the store within its
+// budgets divided by share.
+func (l *limits) fit(n int, bytes int64, share int) bool {
+	return n <= (l.maxRecords+share-1)/share && bytes <= l.maxBytes/int64(share)
+}
+
+// valueIndex is the index in memory, for a KV that keeps none itself: a record is
+// indexed if and only if the KV holds it.
+type valueIndex struct {
+	limits
+	kv KV
 
 	mu      sync.RWMutex // guards all below
 	records map[keyspace.Key]*heldValue
@@ -36,35 +68,30 @@ type valueIndex struct {
 	closed  bool
 }
 
-func (x *valueIndex) init(kv KV, cfg ValuesConfig) {
-	x.kv, x.self = kv, cfg.Self
-	x.maxAge = seconds(cfg.MaxAge)
-	x.maxRecords, x.maxBytes = cfg.MaxRecords, cfg.MaxBytes
-	x.due = newBuckets[*heldValue](x.maxAge)
-	x.records = make(map[keyspace.Key]*heldValue)
+func newValueIndex(kv KV, l limits) *valueIndex {
+	return &valueIndex{kv: kv, limits: l, due: newBuckets[*heldValue](l.maxAge), records: make(map[keyspace.Key]*heldValue)}
 }
 
 // costOf is what a stored record is charged for: itself, an eighth more because
 // memory comes in steps of that size, and its entry.
 func costOf(stored []byte) uint32 { return uint32(len(stored)+len(stored)/8) + indexCost }
 
-// find returns key's entry unless it is too old, nil if there is none.
-func (x *valueIndex) find(t tick, key keyspace.Key) (*heldValue, error) {
+func (x *valueIndex) get(t tick, key keyspace.Key) (stored []byte, found bool, err error) {
 	x.mu.RLock()
-	defer x.mu.RUnlock()
-	if x.closed {
-		return nil, ErrClosed
+	e, closed := x.records[key], x.closed
+	fresh := e != nil && !x.old(t, e)
+	x.mu.RUnlock()
+	switch {
+	case closed:
+		return nil, false, ErrClosed
+	case !fresh:
+		return nil, false, nil
 	}
-	e := x.records[key]
-	if e == nil || x.old(t, e) {
-		return nil, nil
-	}
-	return e, nil
+	stored, _, err = x.kv.Get(key)
+	return stored, err == nil, err
 }
 
-// put stores a record in place of key's, if it has room or can make it. name is
-// the record's key for the error.
-func (x *valueIndex) put(t tick, key keyspace.Key, stored, name []byte) error {
+func (x *valueIndex) put(_ time.Time, t tick, key keyspace.Key, stored, name []byte) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed {
@@ -143,7 +170,7 @@ func (x *valueIndex) fits(e *heldValue, cost uint32, share int) bool {
 	if e != nil {
 		n, bytes = n-1, bytes-int64(e.cost)
 	}
-	return n <= (x.maxRecords+share-1)/share && bytes <= x.maxBytes/int64(share)
+	return x.fit(n, bytes, share)
 }
 
 // drop forgets e, which is indexed. A KV that cannot delete keeps bytes nobody
@@ -156,11 +183,11 @@ func (x *valueIndex) drop(e *heldValue) {
 	x.bytes -= int64(e.cost)
 }
 
-// dropBroken forgets key's record if it is still the one that read as broken.
-func (x *valueIndex) dropBroken(key keyspace.Key, e *heldValue, broken []byte) {
+func (x *valueIndex) dropBroken(key keyspace.Key, broken []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.closed || x.records[key] != e {
+	e := x.records[key]
+	if x.closed || e == nil {
 		return
 	}
 	b, found, err := x.kv.Get(key)
@@ -169,8 +196,7 @@ func (x *valueIndex) dropBroken(key keyspace.Key, e *heldValue, broken []byte) {
 	}
 }
 
-// expire forgets what is due, up to a bound on its work.
-func (x *valueIndex) expire(t tick) {
+func (x *valueIndex) expire(_ time.Time, t tick) {
 	for work := 0; work < sweepWork; {
 		x.mu.Lock()
 		n := x.expireLocked(t)
@@ -200,47 +226,39 @@ func (x *valueIndex) old(t tick, e *heldValue) bool {
 	return x.maxAge > 0 && t > after(e.received, x.maxAge)
 }
 
-// next returns when expire has something to do, 0 if never.
 func (x *valueIndex) next() tick {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.due.next()
 }
 
-// held returns count and cost of all records.
 func (x *valueIndex) held() (int, int64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return len(x.records), x.bytes
 }
 
-func (x *valueIndex) close() {
+func (x *valueIndex) close(time.Time, tick) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.closed, x.records, x.far, x.bytes = true, nil, nil, 0
 	x.due = buckets[*heldValue]{width: 1}
 }
 
-// Load indexes what the KV holds from an earlier run and deletes what does not
-// parse or is too old. A record stamped in the future counts as new. It is called
-// once, before the store is used.
-func (s *ValueStore) Load(now time.Time) error {
-	t := s.clock.tick(now)
+// load indexes what the KV holds from an earlier run and deletes what does not parse
+// or is too old. A record stamped in the future counts as new.
+func (x *valueIndex) load(now time.Time, t tick) error {
 	var first, last keyspace.Key
 	for i := range last {
 		last[i] = 0xff
 	}
-	err := s.kv.Range(first, last, func(key keyspace.Key, b []byte) bool {
-		s.index.load(now, t, key, b)
+	return x.kv.Range(first, last, func(key keyspace.Key, b []byte) bool {
+		x.loadOne(now, t, key, b)
 		return true
 	})
-	if err != nil {
-		return fmt.Errorf("store: reading the records of the last run: %w", err)
-	}
-	return nil
 }
 
-func (x *valueIndex) load(now time.Time, t tick, key keyspace.Key, b []byte) {
+func (x *valueIndex) loadOne(now time.Time, t tick, key keyspace.Key, b []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	rec, received, err := parseStored(b)

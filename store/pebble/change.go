@@ -99,6 +99,7 @@ type tx struct {
 	batch   *lsm.Batch // nil if empty
 	totals  totals
 	pending map[keyspace.Key]pending // what the batch does, for those who come after
+	lowest  uint32                   // tick of all that the batch files, 0 if it files nothing
 	room    []byte
 }
 
@@ -152,6 +153,7 @@ func (tx *tx) put(key *keyspace.Key, r record) error {
 	if r.at != 0 && old.at != r.at {
 		tx.room = appendFiledKey(tx.room[:0], r.at, key)
 		err = errors.Join(err, b.Set(tx.room, nil, nil))
+		tx.lowest = min(tx.lowest-1, r.at-1) + 1
 	}
 	tx.room = appendRecordKey(tx.room[:0], key)
 	tx.room = appendRecord(tx.room, key, r)
@@ -223,6 +225,10 @@ func (tx *tx) commit() error {
 	}
 	now := tx.totals
 	tx.kv.totals.Store(&now)
+	if tx.lowest != 0 {
+		tx.kv.front.lower(tx.lowest)
+		tx.lowest = 0
+	}
 	tx.kv.syncs.written.Add(1)
 	return nil
 }

@@ -56,6 +56,7 @@ type KV struct {
 	life   sync.RWMutex // held for reading while the database is used
 	db     *lsm.DB      // nil when closed
 	totals atomic.Pointer[totals]
+	front  front
 	stats  counters
 
 	closing  sync.Once

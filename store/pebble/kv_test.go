@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	rules "github.com/libp2p/go-libp2p-record"
 
 	"github.com/kdht/kdht/store"
 	"github.com/kdht/kdht/store/storetest"
@@ -18,9 +19,17 @@ func mustOpen(tb testing.TB, dir string, cfg Config) *KV {
 	return kv
 }
 
+// TestValues: a ValueStore on it does what one in memory does.
+func TestValues(t *testing.T) {
+	disk := vfs.NewMem()
+	storetest.Values(t, func(tb testing.TB, judge rules.Validator, cfg store.ValuesConfig) store.Values {
+		return store.NewValues(mustOpen(tb, tb.TempDir(), Config{FS: disk}), judge, cfg)
+	})
+}
+
 func TestConformance(t *testing.T) {
 	disk := vfs.NewMem()
-	storetest.Durable(t, func(tb testing.TB, dir string) store.KV {
-		return mustOpen(tb, dir, Config{FS: disk})
+	storetest.Filed(t, func(tb testing.TB, dir string, uptime func() (int64, string)) store.Filed {
+		return mustOpen(tb, dir, Config{FS: disk, Uptime: uptime})
 	})
 }
