@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/kdht/kdht/protocol/keyspace"
 )
 
 // instant is a time in nanoseconds since 1970: a third of a time.Time, for what
@@ -40,7 +40,7 @@ func (e *entry) strike() uint8 {
 // which there was no room, most recently seen last, and are not members.
 type bucket struct {
 	members      []entry
-	replacements []*Contact
+	replacements []place
 	refreshed    instant // when a lookup last went through this range
 }
 
@@ -77,24 +77,34 @@ func (b *bucket) touch(now instant, i int) *entry {
 // seen; of more than limit the longest unseen is forgotten. Unless c is first
 // hand, what was known of the peer's addresses stays.
 func (b *bucket) addReplacement(c *Contact, limit int, firstHand bool) {
-	for i, known := range b.replacements {
-		if known.ID == c.ID {
-			b.replacements = slices.Delete(b.replacements, i, i+1)
-			if !firstHand {
-				c = known
-			}
-			break
+	if i := b.waiting(&c.Key); i >= 0 {
+		if !firstHand {
+			c = b.replacements[i].contact
 		}
+		b.replacements = slices.Delete(b.replacements, i, i+1)
 	}
 	if len(b.replacements) >= limit {
 		b.replacements = slices.Delete(b.replacements, 0, 1+len(b.replacements)-limit)
 	}
-	b.replacements = push(b.replacements, c, limit)
+	b.replacements = push(b.replacements, place{prefixOf(&c.Key), c}, limit)
 }
 
-// dropReplacement forgets id among the replacements.
-func (b *bucket) dropReplacement(id peer.ID) {
-	b.replacements = slices.DeleteFunc(b.replacements, func(c *Contact) bool { return c.ID == id })
+// waiting returns the position of the replacement with this key, or -1.
+func (b *bucket) waiting(key *keyspace.Key) int {
+	prefix := prefixOf(key)
+	for i := range b.replacements {
+		if b.replacements[i].prefix == prefix && b.replacements[i].contact.Key == *key {
+			return i
+		}
+	}
+	return -1
+}
+
+// dropReplacement forgets the peer with this key among the replacements.
+func (b *bucket) dropReplacement(key *keyspace.Key) {
+	if i := b.waiting(key); i >= 0 {
+		b.replacements = slices.Delete(b.replacements, i, i+1)
+	}
 }
 
 // takeReplacement returns the most recently seen replacement and forgets it, or
@@ -104,8 +114,8 @@ func (b *bucket) takeReplacement() *Contact {
 	if n == 0 {
 		return nil
 	}
-	c := b.replacements[n-1]
-	b.replacements[n-1] = nil
+	c := b.replacements[n-1].contact
+	b.replacements[n-1] = place{}
 	b.replacements = b.replacements[:n-1]
 	return c
 }

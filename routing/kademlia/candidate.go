@@ -15,7 +15,6 @@ const (
 // candidate is a peer on the way to the target.
 type candidate struct {
 	contact *Contact
-	near    uint64 // the first 64 bits of the distance, which nearly always decide
 	hop     uint16 // requests on the chain of referrals that led here, itself included
 	state   progress
 	given   bool // take has returned it

@@ -68,8 +68,8 @@ func (n *Node) crowded(c *Contact) bool {
 	}
 	near := n.neighbours(b, h)
 	if !n.table.hasRoom(&c.Key) {
-		for _, o := range b.replacements {
-			if o.Key != c.Key && h.shares(n.cfg.homeOf(o)) {
+		for _, waiting := range b.replacements {
+			if o := waiting.contact; o.Key != c.Key && h.shares(n.cfg.homeOf(o)) {
 				near++
 			}
 		}

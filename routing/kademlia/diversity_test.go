@@ -53,7 +53,8 @@ func TestTableDiversity(t *testing.T) {
 			}
 			waiting := make(map[home]int)
 			for _, c := range n.table.buckets[p].replacements {
-				if waiting[n.cfg.homeOf(c)]++; !n.cfg.homeOf(c).nowhere() && waiting[n.cfg.homeOf(c)] > maxInBucket {
+				h := n.cfg.homeOf(c.contact)
+				if waiting[h]++; !h.nowhere() && waiting[h] > maxInBucket {
 					r.Fatalf("bucket %d: more than two of a /16 wait for a place", p)
 				}
 			}

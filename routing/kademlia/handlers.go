@@ -182,7 +182,7 @@ func (h *Handlers) closest(requester peer.ID, key []byte, resp *protocol.Message
 			return
 		case bare || c.HasAddrs():
 			resp.CloserPeers = append(resp.CloserPeers, c.Peer)
-			if h.connected(c.ID) {
+			if h.Book.Connected(c.ID) { // we are no member of our own table
 				resp.CloserPeers[len(resp.CloserPeers)-1].Connection = protocol.Connected
 			}
 		}

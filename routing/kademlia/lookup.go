@@ -23,6 +23,7 @@ type Lookup struct {
 	k, alpha, beta int
 	final          int         // how many may be asked at a time in the end
 	candidates     []candidate // nearest first
+	distances      []uint64    // their first 64 bits, which nearly always decide
 	slots          int         // candidates in state asking
 	asked          int
 	cfg            *Config // nil: subnets are not bounded
@@ -45,6 +46,7 @@ const (
 func newLookup(target keyspace.Key, k, alpha, beta int, seeds []*Contact) *Lookup {
 	l := &Lookup{target: target, k: k, alpha: alpha, beta: min(beta, k), final: max(alpha, k)}
 	l.candidates = make([]candidate, 0, max(len(seeds), usualCandidates))
+	l.distances = make([]uint64, 0, cap(l.candidates))
 	for _, c := range seeds {
 		l.add(c, 1)
 	}
@@ -64,15 +66,15 @@ func walkedLookup(target keyspace.Key, contacts []*Contact) *Lookup {
 // stand.
 func (l *Lookup) find(key *keyspace.Key) (int, bool) {
 	near := prefixOf(&l.target) ^ prefixOf(key)
-	lo, hi := 0, len(l.candidates)
+	lo, hi := 0, len(l.distances)
 	for lo < hi {
-		if mid := int(uint(lo+hi) >> 1); l.candidates[mid].near < near {
+		if mid := int(uint(lo+hi) >> 1); l.distances[mid] < near {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	for ; lo < len(l.candidates) && l.candidates[lo].near == near; lo++ {
+	for ; lo < len(l.distances) && l.distances[lo] == near; lo++ {
 		if order := keyspace.CompareDistance(&l.target, &l.candidates[lo].contact.Key, key); order >= 0 {
 			return lo, order == 0
 		}
@@ -95,9 +97,8 @@ func (l *Lookup) add(c *Contact, hop int) {
 			return
 		}
 	}
-	l.candidates = slices.Insert(l.candidates, i, candidate{
-		contact: c, near: prefixOf(&l.target) ^ prefixOf(&c.Key), hop: uint16(hop), named: namers{l.by},
-	})
+	l.candidates = slices.Insert(l.candidates, i, candidate{contact: c, hop: uint16(hop), named: namers{l.by}})
+	l.distances = slices.Insert(l.distances, i, prefixOf(&l.target)^prefixOf(&c.Key))
 }
 
 // learn takes in what another answer, by's, says of the candidate's addresses.
@@ -128,6 +129,7 @@ func (l *Lookup) dropFarthest(position int) bool {
 	for i := len(l.candidates) - 1; i >= position; i-- {
 		if s := l.candidates[i].state; s == heard || s == barred {
 			l.candidates = slices.Delete(l.candidates, i, i+1)
+			l.distances = slices.Delete(l.distances, i, i+1)
 			return true
 		}
 	}

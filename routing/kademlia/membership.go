@@ -67,7 +67,7 @@ func (n *Node) suspect(now time.Time, r *request, err error) {
 // evict takes a member out of the table and has somebody who waits for its place
 // verified.
 func (n *Node) evict(now time.Time, c *Contact, reason error) {
-	if n.table.remove(&c.Key, c.ID) {
+	if n.table.remove(&c.Key) {
 		n.cfg.Trace.evicted(c, reason)
 		n.promote(now, c)
 		if reason == errProbeFailed {

@@ -102,7 +102,7 @@ func (n *Node) PeerGone(now time.Time, id peer.ID) {
 		n.evict(now, e.contact, errNotServing)
 		return
 	}
-	n.table.remove(&key, id)
+	n.table.remove(&key)
 }
 
 // HandleResponse takes in the outcome of a request sent: the answer m, valid
@@ -119,8 +119,8 @@ func (n *Node) HandleResponse(now time.Time, id RequestID, m *protocol.Message, 
 	late := r.stage >= givenUp
 	switch {
 	case err == nil:
-		n.requests.answered = now
-		n.requests.patience.answered(now.Sub(r.sent))
+		n.requests.answered = instantOf(now)
+		n.requests.patience.answered(time.Duration(instantOf(now) - r.sent))
 		r.asker.answered(now, r, m, late)
 	case !late:
 		r.asker.failed(now, r, asSentinel(err))
@@ -144,7 +144,7 @@ func (n *Node) Advance(now time.Time) {
 // NextDeadline returns when Advance is to be called next, at the latest; zero
 // if nothing is waited for.
 func (n *Node) NextDeadline() time.Time {
-	next := earlier(n.requests.deadlines.next(), n.prober.nextDeadline())
+	next := earlier(n.requests.next(), n.prober.nextDeadline())
 	next = earlier(next, earlier(n.seeder.nextDeadline(), n.exiles.nextDeadline()))
 	return earlier(next, earlier(n.refresher.nextDeadline(), n.reprovider.nextDeadline()))
 }

@@ -225,7 +225,7 @@ func (p *probe) failed(now time.Time, r *request, err error) {
 	switch {
 	case !p.member:
 		n.promote(now, r.to)
-	case !sameLife || e.seen > instantOf(r.sent):
+	case !sameLife || e.seen > r.sent:
 		// It has left meanwhile, or has answered something else.
 	case !blames(err):
 		p.prober.pause = now.Add(outagePause)

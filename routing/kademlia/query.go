@@ -204,7 +204,7 @@ func (q *query) heard(m *protocol.Message) []*Contact {
 		p := &peers[i]
 		c, key := q.node.shared(p)
 		at, known := q.lookup.find(&key)
-		if key == q.node.self.Key || known && !q.lookup.candidates[at].profits(p.Addrs) {
+		if key == q.node.self.Key || known && (c != nil && c == q.lookup.candidates[at].contact || !q.lookup.candidates[at].profits(p.Addrs)) {
 			if known {
 				q.lookup.seconded(at)
 			}

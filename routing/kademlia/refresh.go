@@ -86,7 +86,7 @@ func (r *refresher) enough(p int) int {
 	if r.full || p < farBuckets {
 		return r.node.cfg.K
 	}
-	return (r.node.cfg.K + 1) / 2
+	return (r.node.cfg.K + 3) / 4
 }
 
 // wanted returns the buckets to go through, a bit each: those that lack members

@@ -1,7 +1,6 @@
 package kademlia
 
 import (
-	"container/heap"
 	"errors"
 	"fmt"
 	"time"
@@ -34,16 +33,15 @@ type asker interface {
 
 var errSilent = fmt.Errorf("no answer yet, given up: %w", protocol.ErrTimeout)
 
-// request is one question on its way.
+// request is one question on its way: a cache line.
 type request struct {
 	id       RequestID
 	to       *Contact
 	asker    asker
-	deadline time.Time
+	sent     instant
+	deadline instant
+	giveUp   instant // when it is given up
 	stage    stage
-	sent     time.Time
-	giveUp   time.Time // when it is given up
-	slot     int       // position in the heap of deadlines, -1 if it waits for none
 }
 
 // stage is what the deadline of a request means.
@@ -58,16 +56,17 @@ const (
 
 // requests is the book of all requests on their way.
 //
-// Invariant: a request is in pending from Send until HandleResponse; the heap
-// holds those among them that have a deadline ahead.
+// Invariant: a request is in pending from Send until HandleResponse; deadlines
+// holds those among them that have one ahead, and it is for one of these that the
+// first of it waits.
 type requests struct {
 	network   Network
 	timing    *Timing
 	last      RequestID
-	answered  time.Time // when anybody has last answered
+	answered  instant // when anybody has last answered
 	patience  patience
 	pending   inflight
-	deadlines timers
+	deadlines deadlines
 }
 
 // send puts a question to a peer on behalf of an asker, who waits for as long as
@@ -85,9 +84,10 @@ func (rs *requests) sendPatiently(now time.Time, to *Contact, m *protocol.Messag
 
 func (rs *requests) await(now time.Time, to *Contact, m *protocol.Message, a asker, slot, giveUp time.Duration) {
 	rs.last++
-	r := &request{id: rs.last, to: to, asker: a, sent: now, deadline: now.Add(slot), giveUp: now.Add(giveUp)}
+	at := instantOf(now)
+	r := &request{id: rs.last, to: to, asker: a, sent: at, deadline: at.add(slot), giveUp: at.add(giveUp)}
 	rs.pending.put(r)
-	heap.Push(&rs.deadlines, r)
+	rs.deadlines.push(deadline{r.deadline, r.id})
 	rs.network.Send(r.id, to, m)
 }
 
@@ -95,40 +95,64 @@ func (rs *requests) await(now time.Time, to *Contact, m *protocol.Message, a ask
 // request is on its way.
 func (rs *requests) take(id RequestID) *request {
 	r := rs.pending.take(id)
-	if r != nil && r.slot >= 0 {
-		heap.Remove(&rs.deadlines, r.slot)
-	}
+	rs.tidy()
 	return r
+}
+
+// tidy takes from deadlines what waits for nothing any more, as far as it comes
+// first.
+func (rs *requests) tidy() {
+	if rs.pending.len() == 0 {
+		rs.deadlines = nil // an idle node holds no room for its busiest hour
+		return
+	}
+	for len(rs.deadlines) > 0 {
+		first := rs.deadlines[0]
+		if r := rs.pending.get(first.id); r != nil && r.stage != silent && r.deadline == first.at {
+			return
+		}
+		rs.deadlines.pop()
+	}
+}
+
+// next returns the earliest deadline, zero if there is none.
+func (rs *requests) next() time.Time {
+	if len(rs.deadlines) == 0 {
+		return time.Time{}
+	}
+	return rs.deadlines[0].at.time()
 }
 
 // advance tells askers of the requests whose deadlines have passed.
 func (rs *requests) advance(now time.Time) {
-	for len(rs.deadlines) > 0 && !rs.deadlines.next().After(now) {
-		r := rs.deadlines[0].(*request)
+	for at := instantOf(now); len(rs.deadlines) > 0 && rs.deadlines[0].at <= at; {
+		r := rs.pending.get(rs.deadlines[0].id)
+		rs.deadlines.pop()
 		switch r.stage {
 		case prompt:
-			r.stage, r.deadline = tardy, r.giveUp
-			heap.Fix(&rs.deadlines, r.slot)
+			rs.wait(r, tardy, r.giveUp)
 			r.asker.slow(now, r.to)
 		case tardy:
-			r.stage, r.deadline = givenUp, r.sent.Add(rs.timing.GiveUp)
-			heap.Fix(&rs.deadlines, r.slot)
+			rs.wait(r, givenUp, r.sent.add(rs.timing.GiveUp))
 			r.asker.failed(now, r, errSilent)
 		default:
 			r.stage = silent
-			heap.Remove(&rs.deadlines, r.slot)
+			rs.tidy()
 			r.asker.silent(now, r)
 		}
 	}
 }
 
+// wait has a request wait for its next deadline.
+func (rs *requests) wait(r *request, s stage, until instant) {
+	r.stage, r.deadline = s, until
+	rs.deadlines.push(deadline{until, r.id})
+	rs.tidy()
+}
+
 // othersAnswered reports whether anybody has answered anything since r was sent.
 // If not, that r failed may well say more about our own network than about r.to.
-func (rs *requests) othersAnswered(r *request) bool { return !rs.answered.Before(r.sent) }
-
-func (r *request) due() (time.Time, uint64) { return r.deadline, uint64(r.id) }
-
-func (r *request) place(position int) { r.slot = position }
+func (rs *requests) othersAnswered(r *request) bool { return rs.answered >= r.sent }
 
 // asSentinel makes sure that err wraps one of protocol's sentinels.
 func asSentinel(err error) error {

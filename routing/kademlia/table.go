@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/kdht/kdht/protocol/keyspace"
-	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // Table holds the peers we know to be alive, in buckets by the length of the
@@ -72,6 +71,17 @@ func (t *Table) locate(key *keyspace.Key) (p, i int) {
 	return p, -1
 }
 
+// locateContact is locate for c's key. Who asks nearly always holds the very
+// contact that the table does, which is found without a look at the view.
+func (t *Table) locateContact(c *Contact) (p, i int) {
+	if p = t.prefix(&c.Key); p < len(t.buckets) {
+		if i = t.buckets[p].position(c); i >= 0 {
+			return p, i
+		}
+	}
+	return t.locate(&c.Key)
+}
+
 // contact returns the member with this key, or nil.
 func (t *Table) contact(key *keyspace.Key) *Contact { return t.View().contact(key) }
 
@@ -96,7 +106,7 @@ func (t *Table) hasRoom(key *keyspace.Key) bool {
 // seen notes that the peer is alive and returns its entry, valid until the table
 // changes, or nil if it is no member.
 func (t *Table) seen(now time.Time, c *Contact) *entry {
-	p, i := t.locate(&c.Key)
+	p, i := t.locateContact(c)
 	if i < 0 {
 		return nil
 	}
@@ -125,22 +135,22 @@ func (t *Table) insert(now time.Time, c *Contact) bool {
 		b.addReplacement(c, t.k, false)
 		return false
 	}
-	b.dropReplacement(c.ID)
+	b.dropReplacement(&c.Key)
 	b.members = push(b.members, newEntry(now, c), t.k)
 	t.size++
 	t.view.Store(t.View().with(t.prefix(&c.Key), c))
 	return true
 }
 
-// remove takes the peer out of the table altogether and reports whether it was
+// remove takes the peer with this key out of the table altogether and reports whether it was
 // a member.
-func (t *Table) remove(key *keyspace.Key, id peer.ID) bool {
+func (t *Table) remove(key *keyspace.Key) bool {
 	p, i := t.locate(key)
 	if p >= len(t.buckets) {
 		return false
 	}
 	b := &t.buckets[p]
-	b.dropReplacement(id)
+	b.dropReplacement(key)
 	if i < 0 {
 		return false
 	}

@@ -31,7 +31,7 @@ func TestTableInvariants(t *testing.T) {
 					seen[n] = now
 				}
 			case 1:
-				if table.remove(&c.Key, c.ID) != member {
+				if table.remove(&c.Key) != member {
 					t.Fatalf("remove of p%d: member is %v", n, member)
 				}
 				delete(seen, n)
@@ -73,7 +73,7 @@ func checkTable(t *rapid.T, table *Table, seen map[uint64]time.Time) {
 			}
 		}
 		for _, c := range b.replacements {
-			if table.find(&c.Key) != nil {
+			if table.find(&c.contact.Key) != nil {
 				t.Fatalf("a member of bucket %d waits for a place too", p)
 			}
 		}

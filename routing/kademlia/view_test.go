@@ -124,7 +124,7 @@ func BenchmarkInsertAndRemove(b *testing.B) {
 	c := t.View().shelves[0][0].contact
 	b.ReportAllocs()
 	for b.Loop() {
-		t.remove(&c.Key, c.ID)
+		t.remove(&c.Key)
 		t.insert(epoch, c)
 	}
 }

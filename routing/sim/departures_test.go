@@ -70,7 +70,7 @@ func TestNobodyAtTheAddress(t *testing.T) {
 			t.Errorf("case %d: %d dials to nobody, want %d", n, r.net.astray, c.astray)
 		}
 	}
-	for len(r.queue.events) > 0 && r.net.ended < r.net.sent {
+	for r.queue.len() > 0 && r.net.ended < r.net.sent {
 		e := r.queue.pop()
 		r.now = e.at
 		if k := e.kind(); k == arrive || k == comeIn {

@@ -15,8 +15,8 @@ func TestQueueOrder(t *testing.T) {
 	var q queue
 	var last event
 	for i := range 20_000 {
-		if i%3 < 2 || len(q.events) == 0 {
-			q.push(last.at+int64(rng.IntN(50)), kind(rng.IntN(8)), 0, int32(i))
+		if i%3 < 2 || q.len() == 0 { // at once, within a slot, within those ahead, later
+			q.push(last.at+rng.Int64N(1<<rng.IntN(34)), kind(rng.IntN(8)), 0, int32(i))
 			continue
 		}
 		e := q.pop()
@@ -25,12 +25,15 @@ func TestQueueOrder(t *testing.T) {
 		}
 		last = e
 	}
-	for len(q.events) > 0 {
+	for left := q.len(); left > 0; left-- {
 		e := q.pop()
 		if e.before(&last) {
 			t.Fatalf("event %+v came after %+v", e, last)
 		}
 		last = e
+	}
+	if q.len() != 0 || len(q.later) != 0 || q.made != 13_334 {
+		t.Errorf("%d of %d are left", q.len(), q.made)
 	}
 }
 

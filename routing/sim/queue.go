@@ -1,5 +1,7 @@
 package sim
 
+import "slices"
+
 // kind says what an event is.
 type kind uint8
 
@@ -37,59 +39,130 @@ func (e *event) kind() kind { return kind(e.rank & 0xff) }
 
 func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.rank < o.rank }
 
-// queue is a heap of events with four children a node, which halves the depth of
-// a binary one and touches a cache line a level.
+// Slots of the queue: of a little more than a millisecond each, ahead for a little
+// more than a second, in which nearly all events lie.
+const (
+	slotBits = 20
+	slots    = 1 << 10
+)
+
+// queue holds what will happen, in order. What lies within the next second or so
+// lies unsorted in slots of a millisecond, and is sorted when its slot has come: of
+// a million events only the few hundred of one slot are ever compared with each
+// other. What comes later is in a heap.
+//
+// Invariants: events[next:] are those of the current slot and earlier, in order;
+// ahead[i%slots] holds those of slot i for the slots after the current one; later
+// holds all others.
 type queue struct {
 	events []event
+	next   int
+	slot   int64
+	ahead  [slots][]event
+	near   int // how many are ahead
+	later  eventHeap
 	made   uint64
 }
+
+func (q *queue) len() int { return len(q.events) - q.next + q.near + len(q.later) }
 
 func (q *queue) push(at int64, k kind, who, what int32) {
 	q.made++
 	e := event{at, q.made<<8 | uint64(k), who, what}
-	q.events = append(q.events, e)
-	i := len(q.events) - 1
-	for i > 0 {
-		parent := (i - 1) / 4
-		if !e.before(&q.events[parent]) {
-			break
+	switch slot := at >> slotBits; {
+	case slot <= q.slot:
+		i := len(q.events)
+		for i > q.next && e.before(&q.events[i-1]) {
+			i--
 		}
-		q.events[i] = q.events[parent]
-		i = parent
+		q.events = slices.Insert(q.events, i, e)
+	case slot < q.slot+slots:
+		q.ahead[slot%slots] = append(q.ahead[slot%slots], e)
+		q.near++
+	default:
+		q.later.push(e)
 	}
-	q.events[i] = e
 }
 
 // pop takes out the earliest event; the queue must not be empty.
 func (q *queue) pop() event {
-	first := q.events[0]
-	last := q.events[len(q.events)-1]
-	q.events = q.events[:len(q.events)-1]
-	if n := len(q.events); n > 0 {
-		q.sink(last, n)
+	for q.next == len(q.events) {
+		q.turn()
+	}
+	q.next++
+	return q.events[q.next-1]
+}
+
+// turn goes on to the next slot in which there may be anything.
+func (q *queue) turn() {
+	spent := q.events[:0]
+	q.slot++
+	if q.near == 0 {
+		q.slot = q.later[0].at >> slotBits
+	}
+	due := &q.ahead[q.slot%slots]
+	q.events, q.next, *due = *due, 0, spent
+	q.near -= len(q.events)
+	for len(q.later) > 0 && q.later[0].at>>slotBits <= q.slot {
+		q.events = append(q.events, q.later.pop())
+	}
+	slices.SortFunc(q.events, func(a, b event) int {
+		if a.before(&b) {
+			return -1
+		}
+		return 1 // no two are equal
+	})
+}
+
+// eventHeap is a heap of events with four children a node, which halves the depth
+// of a binary one and touches a cache line a level.
+type eventHeap []event
+
+func (h *eventHeap) push(e event) {
+	*h = append(*h, e)
+	all := *h
+	i := len(all) - 1
+	for i > 0 {
+		parent := (i - 1) / 4
+		if !e.before(&all[parent]) {
+			break
+		}
+		all[i] = all[parent]
+		i = parent
+	}
+	all[i] = e
+}
+
+// pop takes out the earliest event; there must be one.
+func (h *eventHeap) pop() event {
+	first := (*h)[0]
+	n := len(*h) - 1
+	last := (*h)[n]
+	if *h = (*h)[:n]; n > 0 {
+		h.sink(last)
 	}
 	return first
 }
 
 // sink puts e, which has been taken off the end, where it belongs from the top.
-func (q *queue) sink(e event, n int) {
+func (h eventHeap) sink(e event) {
 	i := 0
 	for {
 		child := 4*i + 1
-		if child >= n {
+		if child >= len(h) {
 			break
 		}
 		least := child
-		for c := child + 1; c < min(child+4, n); c++ {
-			if q.events[c].before(&q.events[least]) {
+		for c := child + 1; c < min(child+4, len(h)); c++ {
+			if h[c].before(&h[least]) {
 				least = c
 			}
 		}
-		if !q.events[least].before(&e) {
+		if !h[least].before(&e) {
 			break
 		}
-		q.events[i] = q.events[least]
+		h[i] = h[least]
 		i = least
 	}
-	q.events[i] = e
+	h[i] = e
 }

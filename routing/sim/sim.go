@@ -137,7 +137,7 @@ func newRun(cfg Config) *run {
 // loop lets events happen until the last lookup has ended.
 func (r *run) loop(ctx context.Context, progress func(Progress)) error {
 	end := r.last + int64(longestLookup)
-	for len(r.queue.events) > 0 && !r.over() {
+	for r.queue.len() > 0 && !r.over() {
 		e := r.queue.pop()
 		if e.at > end {
 			r.now = e.at
