@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
 )
 
 // What lets a peer into the table, and what takes it out.
@@ -60,6 +61,39 @@ func (n *Node) suspect(now time.Time, r *request, err error) {
 		e.doubted = true
 		if !now.Before(n.prober.pause) {
 			n.prober.member(now, e)
+		}
+	}
+}
+
+// wants reports whether a newcomer with this key is verified at once, for a place
+// that is free: whoever may be among our k nearest, and everybody as long as the
+// first refresh would look for more. The others wait for the next round, so that who
+// joins does not set off a probe at each of those it asks.
+func (n *Node) wants(key *keyspace.Key) bool {
+	p := n.table.prefix(key)
+	switch near := n.table.depth(); {
+	case !n.table.hasRoom(key):
+		return false
+	case near == keyspace.Bits || p >= near:
+		return true
+	default:
+		return len(n.table.buckets[p].members) < n.refresher.enough(p)
+	}
+}
+
+// takeIn has those who wait verified, as many as there is room for in their bucket.
+func (n *Node) takeIn(now time.Time) {
+	for p := range n.table.buckets {
+		b := &n.table.buckets[p]
+		for room := n.cfg.K - len(b.members); room > 0; room-- {
+			c := b.takeReplacement()
+			if c == nil {
+				break
+			}
+			if !n.prober.candidate(now, c) {
+				b.addReplacement(c, n.cfg.K, true)
+				return
+			}
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (n *Node) SetAddrs(addrs [][]byte) { n.self = NewContact(n.cfg.Self, addrs)
 
 // PeerSeen tells that a peer is there and serves our protocol, with the
 // addresses it gives itself. A member counts as seen; another is verified first
-// and then taken in, or kept as a replacement if its bucket is full.
+// and then taken in, or kept as a replacement if its bucket has enough for now.
 func (n *Node) PeerSeen(now time.Time, c *Contact) {
 	c = n.filtered(c)
 	if c.ID == n.cfg.Self || n.cfg.Admit != nil && !n.cfg.Admit(c) {
@@ -86,12 +86,14 @@ func (n *Node) PeerSeen(now time.Time, c *Contact) {
 	if n.crowded(c) {
 		return
 	}
-	if n.table.hasRoom(&c.Key) {
+	if n.wants(&c.Key) {
 		n.prober.candidate(now, c)
 		return
 	}
 	n.table.bucket(&c.Key).addReplacement(c, n.cfg.K, true)
-	n.prober.contest(now, c)
+	if !n.table.hasRoom(&c.Key) {
+		n.prober.contest(now, c)
+	}
 }
 
 // PeerGone tells that a peer does not serve our protocol, or no longer.

@@ -50,7 +50,9 @@ func (r *refresher) start(now time.Time, forced bool, done func(now time.Time)) 
 		return
 	}
 	r.running, r.forced, r.planned = true, forced, false
-	r.full = forced || r.rounds > 0
+	if r.full = forced || r.rounds > 0; r.full {
+		r.node.takeIn(now)
+	}
 	r.node.lookAbout(now, r.node.self.Peer.ID, &lookAbout{bucket: keyspace.Bits, enough: r.node.cfg.K}, r.step)
 }
 
@@ -75,18 +77,22 @@ func (r *refresher) step(now time.Time, res Result) {
 	r.node.lookAbout(now, key, &lookAbout{bucket: p, enough: r.enough(p)}, r.step)
 }
 
-// farBuckets is how many buckets even the first round fills whole: nearly all
-// lookups begin there.
+// farBuckets are those in which nearly all lookups begin.
 const farBuckets = 3
 
 // enough returns how many members this round gives bucket p. The first, of a node
-// that has just joined, stops in the nearer buckets at half of what there is room
-// for: traffic brings more, and who joins costs the others a third less.
+// that has just joined, stops at half of what there is room for in the far buckets
+// and at a quarter in the nearer ones: lookups are as short, answers bring more, and
+// who joins costs itself and the others half as much.
 func (r *refresher) enough(p int) int {
-	if r.full || p < farBuckets {
-		return r.node.cfg.K
+	switch k := r.node.cfg.K; {
+	case r.full:
+		return k
+	case p < farBuckets:
+		return (k + 1) / 2
+	default:
+		return (k + 3) / 4
 	}
-	return (r.node.cfg.K + 3) / 4
 }
 
 // wanted returns the buckets to go through, a bit each: those that lack members

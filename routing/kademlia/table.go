@@ -71,17 +71,6 @@ func (t *Table) locate(key *keyspace.Key) (p, i int) {
 	return p, -1
 }
 
-// locateContact is locate for c's key. Who asks nearly always holds the very
-// contact that the table does, which is found without a look at the view.
-func (t *Table) locateContact(c *Contact) (p, i int) {
-	if p = t.prefix(&c.Key); p < len(t.buckets) {
-		if i = t.buckets[p].position(c); i >= 0 {
-			return p, i
-		}
-	}
-	return t.locate(&c.Key)
-}
-
 // contact returns the member with this key, or nil.
 func (t *Table) contact(key *keyspace.Key) *Contact { return t.View().contact(key) }
 
@@ -106,7 +95,7 @@ func (t *Table) hasRoom(key *keyspace.Key) bool {
 // seen notes that the peer is alive and returns its entry, valid until the table
 // changes, or nil if it is no member.
 func (t *Table) seen(now time.Time, c *Contact) *entry {
-	p, i := t.locateContact(c)
+	p, i := t.locate(&c.Key)
 	if i < 0 {
 		return nil
 	}

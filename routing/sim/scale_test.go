@@ -17,6 +17,7 @@ import (
 var (
 	nodes    = flag.Int("nodes", 100, "how many nodes TestScale simulates")
 	lookups  = flag.Int("lookups", 100, "how many lookups TestScale makes")
+	joinRate = flag.Float64("joinrate", 0, "how many nodes join a second in TestScale (0: a thousandth of all, at least 20)")
 	patience = flag.Duration("patience", time.Hour, "when TestScale is ended early")
 )
 
@@ -38,8 +39,11 @@ var kept *run
 //	go test ./routing/sim -run Scale -v -nodes 10000 -lookups 20000 -cpuprofile cpu.out
 func TestScale(t *testing.T) {
 	cfg := Config{
-		Seed: 1, Nodes: *nodes, JoinRate: max(50, float64(*nodes)/200), Lookups: *lookups, Rate: max(50, float64(*nodes)/100), Measure: Measure{Memory: true},
+		Seed: 1, Nodes: *nodes, JoinRate: max(20, float64(*nodes)/1000), Lookups: *lookups, Rate: max(50, float64(*nodes)/100), Measure: Measure{Memory: true},
 		Node: kademlia.Config{Timing: kademlia.Timing{Refresh: time.Hour, Probe: time.Hour}},
+	}
+	if *joinRate > 0 {
+		cfg.JoinRate = *joinRate
 	}
 	start, _ := cpuSeconds()
 	var joined float64

@@ -99,7 +99,7 @@ func TestReportIsJSON(t *testing.T) {
 func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	told := 0
-	r, err := Run(ctx, Config{Seed: 8, Nodes: 200, Lookups: 10}, func(p Progress) {
+	r, err := Run(ctx, Config{Seed: 8, Nodes: 400, Lookups: 10}, func(p Progress) {
 		if told++; told == 2 {
 			cancel()
 		}

@@ -14,12 +14,12 @@ var upkeepBugs = []Bug{
 	},
 	{
 		Name: "request-without-deadline", File: "routing/kademlia/requests.go", In: core,
-		Old: "heap.Push(&rs.deadlines, r)", New: "r.slot = -1",
+		Old: "rs.deadlines.push(deadline{r.deadline, r.id})", New: "r.deadline++",
 		Why: "a peer that says nothing is waited for without end",
 	},
 	{
 		Name: "given-up-at-once", File: "routing/kademlia/requests.go", In: core,
-		Old: "r.stage, r.deadline = tardy, r.giveUp", New: "r.stage, r.deadline = tardy, now",
+		Old: "rs.wait(r, tardy, r.giveUp)", New: "rs.wait(r, tardy, at)",
 		Why: "who does not answer while it has a slot has failed",
 	},
 	{
@@ -35,7 +35,7 @@ var upkeepBugs = []Bug{
 	},
 	{
 		Name: "outage-empties-the-table", File: "routing/kademlia/requests.go", In: core,
-		Old: "return !rs.answered.Before(r.sent)", New: "return rs != nil",
+		Old: "return rs.answered >= r.sent", New: "return rs != nil",
 		Why: "when our own network fails, everybody else is thrown out",
 	},
 	{
