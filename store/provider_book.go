@@ -21,6 +21,8 @@ type provider struct {
 	seen atomic.Uint32
 	// refs counts the records that name it; changed under the shelf's lock.
 	refs atomic.Int32
+	// hourly is what it has had of an hour's new records.
+	hourly share
 
 	place       // in the shelf's due while it has addresses
 	size  int32 // what its addresses are charged for

@@ -54,6 +54,7 @@ func (s *shard) add(t tick, key []byte, who *provider) (first, before tick, err 
 	if err := s.admit(t, key, k, who); err != nil {
 		return 0, 0, fmt.Errorf("%w: %w (key %s)", ErrFull, err, show(key))
 	}
+	who.hourly.take(t, 1, int64(s.store.cfg.MaxPerHour), hour, true)
 	s.put(t, key, providerRecord{who: who, added: t, first: t})
 	return t, 0, nil
 }
@@ -112,7 +113,7 @@ func (s *shard) admit(t tick, key []byte, k *providedKey, who *provider) error {
 	if !s.over(newKeys, 2) {
 		return nil
 	}
-	if !who.own && int(who.refs.Load()) > s.store.cfg.MaxPerProvider {
+	if !who.own && (int(who.refs.Load()) > s.store.cfg.MaxPerProvider || !who.hourly.left(t, 1, int64(s.store.cfg.MaxPerHour), hour)) {
 		return errShare
 	}
 	if k == nil && s.store.radius.beyond(s.farOf(key)) {

@@ -21,8 +21,9 @@ import (
 //     itself.
 //   - A full shard gives up the key farthest from this peer, and refuses a key that
 //     is farther than all it holds.
-//   - Over half of a budget, a peer that holds MaxPerProvider records gets no new
-//     ones, and new keys beyond the radius are refused.
+//   - Over half of a budget, a peer that holds MaxPerProvider records, or has got
+//     MaxPerHour within an hour, gets no new ones, and new keys beyond the radius
+//     are refused.
 //
 // That is all the fairness there is: peers behind many ids are not recognised.
 //

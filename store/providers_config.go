@@ -44,8 +44,10 @@ type ProvidersConfig struct {
 	// an equal part.
 	MaxKeys, MaxRecords int
 	// MaxPerProvider is the number of records beyond which a peer other than Self
-	// gets no new ones while the store is over half of a budget.
+	// gets no new ones while the store is over half of a budget, MaxPerHour that of
+	// the new ones it gets in an hour then (below zero: any number).
 	MaxPerProvider int
+	MaxPerHour     int
 	// MaxAddrBytes bounds all addresses; beyond it, those announced longest ago are
 	// forgotten and their providers listed without.
 	MaxAddrBytes int64
@@ -72,6 +74,9 @@ func (c ProvidersConfig) withDefaults() ProvidersConfig {
 	}
 	if c.MaxPerProvider <= 0 {
 		c.MaxPerProvider = DefaultMaxPerProvider
+	}
+	if c.MaxPerHour == 0 {
+		c.MaxPerHour = DefaultMaxPerHour
 	}
 	if c.MaxAddrBytes <= 0 {
 		c.MaxAddrBytes = DefaultMaxAddrBytes

@@ -32,6 +32,7 @@ type ValueStore struct {
 	index    index
 	radius   radius
 	rejected rejected
+	senders  senders
 }
 
 var _ Values = (*ValueStore)(nil)
@@ -65,13 +66,16 @@ func (s *ValueStore) Load(now time.Time) error {
 
 // Put implements Values. It is the rule of wire.md §7, for puts of this peer and
 // of others alike, except that a record too old no longer blocks a worse one.
-func (s *ValueStore) Put(now time.Time, rec protocol.Record) error {
+func (s *ValueStore) Put(now time.Time, rec protocol.Record) error { return s.put(now, 0, rec) }
+
+// put is Put, and PutFrom of a sender with this id.
+func (s *ValueStore) put(now time.Time, from uint64, rec protocol.Record) error {
 	t := s.clock.tick(now)
 	if err := s.check(t, &rec); err != nil {
 		return err
 	}
 	key := keyspace.KeyOf(rec.Key)
-	if err := s.putLocked(now, t, key, &rec); err != nil {
+	if err := s.putLocked(now, t, from, key, &rec); err != nil {
 		return err
 	}
 	return s.kv.Sync()
@@ -122,7 +126,7 @@ func (s *ValueStore) Close() error {
 }
 
 // putLocked compares rec, which is valid, with what is stored and stores it.
-func (s *ValueStore) putLocked(now time.Time, t tick, key keyspace.Key, rec *protocol.Record) error {
+func (s *ValueStore) putLocked(now time.Time, t tick, from uint64, key keyspace.Key, rec *protocol.Record) error {
 	stripe := &s.stripes[key[len(key)-1]%stripes]
 	stripe.Lock()
 	defer stripe.Unlock()
@@ -136,6 +140,13 @@ func (s *ValueStore) putLocked(now time.Time, t tick, key keyspace.Key, rec *pro
 		}
 	}
 	room := make([]byte, 0, len(rec.Key)+len(rec.Value)+len(rec.Unknown)+storedOverhead)
+	grown := int64(cap(room))
+	if found {
+		grown -= int64(len(stored.Key) + len(stored.Value) + len(stored.Unknown) + storedOverhead)
+	}
+	if err := s.takeShare(t, from, grown, !found, rec.Key); err != nil {
+		return err
+	}
 	return s.index.put(now, t, key, appendStored(room, now, rec), rec.Key)
 }
 

@@ -38,6 +38,11 @@ type ValuesConfig struct {
 	// MaxRecords and MaxBytes bound all records.
 	MaxRecords int
 	MaxBytes   int64
+	// MaxPerHour is how many new values one other peer gets in in an hour, and
+	// MaxBytesPerPeer how many bytes of new ones in the time a value is kept, while
+	// the store is over half of a budget; below zero: any number.
+	MaxPerHour      int
+	MaxBytesPerPeer int64
 }
 
 func (c ValuesConfig) withDefaults() ValuesConfig {
@@ -55,6 +60,12 @@ func (c ValuesConfig) withDefaults() ValuesConfig {
 	}
 	if c.MaxBytes <= 0 {
 		c.MaxBytes = DefaultMaxBytes
+	}
+	if c.MaxPerHour == 0 {
+		c.MaxPerHour = DefaultMaxPerHour
+	}
+	if c.MaxBytesPerPeer == 0 {
+		c.MaxBytesPerPeer = DefaultMaxBytesPerPeer
 	}
 	return c
 }

@@ -24,6 +24,11 @@ type ValueStore interface {
 	Get(now time.Time, key []byte) (protocol.Record, bool, error)
 }
 
+// sharing is a ValueStore that holds each sender to a share of it.
+type sharing interface {
+	PutFrom(now time.Time, from []byte, rec protocol.Record) error
+}
+
 // ProviderStore is what the handlers need of a store of provider records.
 type ProviderStore interface {
 	// Add stores that provider provides key; it copies both.
@@ -117,11 +122,16 @@ func (h *Handlers) GetValue(now time.Time, from protocol.Remote, req, resp *prot
 }
 
 // PutValue stores the record and echoes the request without its peers.
-func (h *Handlers) PutValue(now time.Time, _ protocol.Remote, req, resp *protocol.Message) error {
+func (h *Handlers) PutValue(now time.Time, from protocol.Remote, req, resp *protocol.Message) (err error) {
 	if len(req.Key) == 0 || !req.HasRecord || !bytes.Equal(req.Key, req.Record.Key) {
 		return fmt.Errorf("%w: PUT_VALUE needs a record under the request's own key", ErrBadRequest)
 	}
-	if err := h.Values.Put(now, req.Record); err != nil {
+	if s, ok := h.Values.(sharing); ok {
+		err = s.PutFrom(now, []byte(from.Peer), req.Record)
+	} else {
+		err = h.Values.Put(now, req.Record)
+	}
+	if err != nil {
 		return err
 	}
 	resp.Echo(req)
