@@ -18,6 +18,9 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%s: %.200q", shell, out)
 		}
 	}
+	if out := u.kdht("__complete", "run", "--profile", "").ok(); !strings.Contains(out, "public\n") {
+		t.Errorf("profiles:\n%s", out)
+	}
 	if out := u.kdht("__complete", "run", "--mode", "").ok(); !strings.Contains(out, "auto-server\n") {
 		t.Errorf("modes: %q", out)
 	}

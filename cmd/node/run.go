@@ -13,6 +13,7 @@ import (
 	"github.com/kdht/kdht/cmd/node/internal/input"
 	"github.com/kdht/kdht/cmd/node/internal/live"
 	"github.com/kdht/kdht/host/build"
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
 	"github.com/spf13/cobra"
 )
@@ -28,12 +29,17 @@ const runLong = `Run a node until Ctrl-C, and print how to reach it.
 The first node of a network needs nothing; others are given the address of any
 node that is in it. Each keeps its key, and so its id, in the state directory;
 a second one on the same machine takes the name node-2, and so on, unless it is
-given a --name or a --key.`
+given a --name or a --key.
+
+A --profile says what kind of network it is: other addresses than those of its
+kind are neither believed, told nor dialed, and in a public network no subnet may
+ask for more than a few peers may, or have more places in the routing table.`
 
 // runFlags are run's own.
 type runFlags struct {
 	listen    []string
 	key, mode string
+	profile   string
 	mdns      bool
 }
 
@@ -53,11 +59,13 @@ func (a *app) run() *cobra.Command {
 	flags.StringArrayVar(&s.bootstrap, "bootstrap", nil, "`multiaddr` of a node to join through (repeatable)")
 	flags.StringVar(&f.key, "key", "", "key `FILE`, made if it does not exist")
 	flags.StringVar(&f.mode, "mode", "server", "server, client, auto or auto-server: whether it serves others")
+	flags.StringVar(&f.profile, "profile", "private", "what addresses belong to the network: private (any), public (of the Internet), lan (of local networks)")
 	flags.BoolVar(&f.mdns, "mdns", false, "find nodes of the same network on the local one")
 	flags.StringVar(&s.control, "control", "", "control socket to make")
 	flags.StringVar(&s.name, "name", "", "name of the node: of its key and control socket")
 	a.prefixFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]string{"server", "client", "auto", "auto-server"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions([]string{"private", "public", "lan"}, cobra.ShellCompDirectiveNoFileComp))
 	fromEnv(flags, "key", "KDHT_KEY")
 	fromEnv(flags, "control", "KDHT_CONTROL")
 	fromEnv(flags, "name", "KDHT_NAME")
@@ -118,14 +126,19 @@ func (a *app) nodeConfig(f *runFlags) (cfg live.Config, err error) {
 	if cfg.Mode, err = mode(f.mode); err != nil {
 		return cfg, err
 	}
+	if cfg.Profile, err = profile.Parse(f.profile); err != nil {
+		return cfg, control.Errorf(control.Usage, "--profile: %v", err)
+	}
 	if err := input.Listen(f.listen); err != nil {
 		return cfg, err
 	}
 	if len(f.listen) == 0 {
 		cfg.Listen, cfg.Fallback = available(build.Listen(defaultPort)), available(build.Listen(0))
 	}
-	cfg.Bootstrap, err = input.Bootstrap(a.session.bootstrap)
-	return cfg, err
+	if cfg.Bootstrap, err = input.Bootstrap(a.session.bootstrap); err != nil {
+		return cfg, err
+	}
+	return cfg, input.Inside(cfg.Profile, cfg.Bootstrap)
 }
 
 func mode(text string) (routing.Mode, error) {

@@ -40,6 +40,7 @@ func writeStatus(w io.Writer, s *control.Status) {
 		row([]string{"addresses", ""}[min(i, 1)], "%s", addr)
 	}
 	row("mode", "%s", s.Mode)
+	row("profile", "%s", s.Profile)
 	row("protocol", "%s", s.Protocol)
 	row("keys", "/%s/…", strings.Join(s.Namespaces, "/…, /"))
 	row("knows", "%s, %s open", count(s.Peers, "peer"), count(s.Connections, "connection"))

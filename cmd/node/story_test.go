@@ -115,7 +115,7 @@ func TestLookingAround(t *testing.T) {
 		args []string
 		says []string
 	}{
-		{[]string{"status"}, []string{"id         " + id, "mode       server", "/kdht/kad/1.0.0", "knows      1 peer"}},
+		{[]string{"status"}, []string{"id         " + id, "mode       server", "profile    private", "/kdht/kad/1.0.0", "knows      1 peer"}},
 		{[]string{"table"}, []string{"PREFIX", other, "yes"}},
 		{[]string{"closest", "anything"}, []string{other}},
 		{[]string{"closest", "anything", join[0], join[1]}, []string{other, id}},

@@ -78,6 +78,7 @@ func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 type Status struct {
 	Peer
 	Mode        string   `json:"mode"`
+	Profile     string   `json:"profile"` // private, public or lan: what addresses belong to the network
 	Protocol    string   `json:"protocol"`
 	Namespaces  []string `json:"namespaces"` // of keys that can be stored
 	Peers       int      `json:"peers"`      // in the routing table

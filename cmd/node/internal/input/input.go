@@ -4,11 +4,13 @@
 package input
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 )
@@ -44,6 +46,21 @@ func Bootstrap(texts []string) ([]peer.AddrInfo, error) {
 		return nil, usage("--bootstrap: %v", err)
 	}
 	return peers, nil
+}
+
+// Inside refuses peers to join through that only have addresses which are outside
+// the network. Where a name leads is seen when it is dialed.
+func Inside(p profile.Profile, peers []peer.AddrInfo) error {
+	for _, info := range peers {
+		outside := func(a multiaddr.Multiaddr) bool {
+			at, ok := profile.Where(a.Bytes())
+			return ok && at.Name == nil && !p.Admits(a.Bytes())
+		}
+		if !slices.ContainsFunc(info.Addrs, func(a multiaddr.Multiaddr) bool { return !outside(a) }) {
+			return usage("--bootstrap: %s is outside a %s network: give another address, or the --profile that the network has", show(info.Addrs[0].String()), p)
+		}
+	}
+	return nil
 }
 
 const sampleAddr = "/ip4/127.0.0.1/tcp/4001/p2p/12D3Koo…"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -52,6 +53,37 @@ func TestBootstrap(t *testing.T) {
 	} {
 		_, err := Bootstrap([]string{text})
 		wantUsage(t, err, says)
+	}
+}
+
+func TestInside(t *testing.T) {
+	const loop, doc, name, tree = "/ip4/127.0.0.1/tcp/1", "/ip4/192.0.2.1/tcp/1", "/dns4/a.example/tcp/1", "/dnsaddr/a.example"
+	for _, c := range []struct {
+		profile profile.Profile
+		addrs   []string
+		inside  bool
+	}{
+		{profile.Private, []string{loop}, true},
+		{profile.Public, []string{loop}, false},
+		{profile.Public, []string{loop, doc}, false},
+		{profile.Public, []string{loop, name}, true},
+		{profile.Public, []string{tree}, true}, // given by the user, and looked at again when it is dialed
+		{profile.Public, []string{"/ip4/1.1.1.1/tcp/1", loop}, true},
+		{profile.LAN, []string{"/ip4/1.1.1.1/tcp/1"}, false},
+		{profile.LAN, []string{"/ip4/10.0.0.1/tcp/1"}, true},
+		{profile.LAN, []string{name}, true},
+	} {
+		var full []string
+		for _, a := range c.addrs {
+			full = append(full, a+"/p2p/"+someID)
+		}
+		peers, err := Bootstrap(full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Inside(c.profile, peers); (err == nil) != c.inside {
+			t.Errorf("%v in a %s network: %v", c.addrs, c.profile, err)
+		}
 	}
 }
 

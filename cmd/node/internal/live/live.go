@@ -20,6 +20,7 @@ import (
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/host/build"
+	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -40,6 +41,8 @@ type Config struct {
 	// Prefix names the network: its protocol is <Prefix>/kad/1.0.0.
 	Prefix string
 	Mode   routing.Mode
+	// Profile is the kind of network: what addresses belong to it.
+	Profile profile.Profile
 	// MDNS finds peers of the same network on the local one.
 	MDNS bool
 	// BucketSize is k (0: 20).
@@ -88,9 +91,12 @@ func (n *Node) start(json protocol.ID) error {
 	}
 	n.host = h
 	n.closers = append(n.closers, h.Close)
-	n.dht, err = routing.New(h, routing.Config{
+	cfg := routing.Config{
 		Protocol: n.protocol, JSONProtocol: json, Mode: n.cfg.Mode, BootstrapPeers: n.cfg.Bootstrap, K: n.cfg.BucketSize,
-	})
+		Filters: routing.Filters{Profile: n.cfg.Profile},
+	}
+	cfg.Serving.Limit.Subnets = n.cfg.Profile == profile.Public
+	n.dht, err = routing.New(h, cfg)
 	if err != nil {
 		return err
 	}
@@ -112,7 +118,7 @@ func (n *Node) listen(addrs []string, json protocol.ID) (host.Host, error) {
 	if err := occupied(addrs); err != nil {
 		return nil, err
 	}
-	return build.New(build.Config{PrivKey: n.cfg.Key, Listen: addrs, Protocols: []protocol.ID{n.protocol, json}, UserAgent: userAgent})
+	return build.New(build.Config{PrivKey: n.cfg.Key, Listen: addrs, Protocols: []protocol.ID{n.protocol, json}, UserAgent: userAgent, Profile: n.cfg.Profile})
 }
 
 // mdnsService is the name under which the nodes of one network find each other.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/kdht/kdht/protocol/profile"
+	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/store"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -95,6 +97,31 @@ func TestWatchersSeeTheHops(t *testing.T) {
 	}
 	if table, err := a.Table(ctx); err != nil || table.Peers != 1 || table.Buckets[0].Peers[0].ID != b.ID().String() {
 		t.Errorf("the table of a, which no client is in: %+v, %v", table, err)
+	}
+}
+
+// A node of a public network takes nobody in and dials nobody who is on loopback,
+// and holds subnets to a limit.
+func TestPublicProfile(t *testing.T) {
+	ctx := t.Context()
+	a, c := start(t, Config{Profile: profile.Public}), start(t, Config{})
+	b := start(t, Config{}, a)
+	if err := b.host.Connect(ctx, c.Info()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.host.Connect(ctx, c.Info()); err == nil {
+		t.Error("a node of a public network has dialed loopback")
+	}
+	if b.Peers() == 0 || a.Peers() > 0 {
+		t.Errorf("the private one knows %d, the public one %d", b.Peers(), a.Peers())
+	}
+	for n, want := range map[*Node]string{a: "public", b: "private"} {
+		if s, err := n.Status(ctx); err != nil || s.Profile != want {
+			t.Errorf("status: %+v, %v, want %s", s, err, want)
+		}
+	}
+	if near := a.dht.Limits().Near; near != rpc.NearFactor {
+		t.Errorf("a subnet may ask for %v times what a peer may", near)
 	}
 }
 

@@ -119,7 +119,7 @@ func (n *Node) target(ctx context.Context, r control.Peer) (peer.AddrInfo, error
 func (n *Node) Status(context.Context) (*control.Status, error) {
 	s := n.dht.Stats()
 	return &control.Status{
-		Peer: asPeer(n.Info()), Mode: s.Mode.String(), Protocol: string(n.protocol),
+		Peer: asPeer(n.Info()), Mode: s.Mode.String(), Profile: n.cfg.Profile.String(), Protocol: string(n.protocol),
 		Namespaces: []string{"imm", "mut", "pk"}, Peers: s.Table, Connections: len(n.host.Network().Peers()),
 		Values: s.Stored.Values, Providers: s.Stored.Providers, Providing: s.Stored.Providing,
 		Uptime: control.Millis(time.Since(n.started)) / 1000,
