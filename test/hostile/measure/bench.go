@@ -55,7 +55,7 @@ func (b *Bench) start(ctx context.Context) (err error) {
 		return err
 	}
 	quiet := b.Settings
-	quiet.Files = 0
+	quiet.Files, quiet.Pressed = 0, false
 	if b.Settings.Records > 0 {
 		quiet.Records = 0 // what a full store costs is seen beside an empty one
 	}

@@ -23,7 +23,9 @@ func Judge(t *Trial) []Row {
 	}
 	j := &judge{t: t, promise: promiseOf[t.Attack]}
 	j.noPanic()
-	if special := judges[t.Attack]; special != nil {
+	if special := judges[t.Attack]; t.Settings.Pressed {
+		spammed(j)
+	} else if special != nil {
 		special(j)
 	}
 	return j.rows
@@ -163,7 +165,7 @@ type judge struct {
 }
 
 func (j *judge) row(figure, limit, got string, kept bool) {
-	j.rows = append(j.rows, Row{j.promise, j.t.Attack + ": " + figure, limit, got, kept})
+	j.rows = append(j.rows, Row{j.promise, j.t.label() + ": " + figure, limit, got, kept})
 }
 
 func (j *judge) count(name string) float64 { return float64(j.t.Result.Counts[name]) }

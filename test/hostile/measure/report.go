@@ -63,7 +63,7 @@ func (r *Report) WriteMarkdown(w io.Writer) {
 	}
 	fmt.Fprint(w, "\n| attack | honest p50 / p99 before | during | twin during | after | newcomer p99 before / during | RSS before / most / after | cores |\n|---|---|---|---|---|---|---|---|\n")
 	for _, t := range r.Trials {
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s / %s | %s / %s / %s | %.2f |\n", t.Attack,
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s / %s | %s / %s / %s | %.2f |\n", t.label(),
 			both(t.Before.Target), both(t.During.Target), both(t.During.Twin), both(t.After.Target),
 			ms(t.Before.Target.NewcomerP99), ms(t.During.Target.NewcomerP99),
 			whole(t.Before.RSS), whole(t.During.RSSMost), whole(t.After.RSS), t.During.Cores)

@@ -35,6 +35,8 @@ type Settings struct {
 	Files uint64 `json:"files,omitempty"`
 	// Records is how many provider records are in its store before it starts.
 	Records int `json:"records,omitempty"`
+	// Pressed fills half of its stores before it starts.
+	Pressed bool `json:"pressed,omitempty"`
 	// Members is how many honest members it and its twin know (0: 20).
 	Members int `json:"-"`
 	// Patience is how long an honest client waits for an answer (0: 5 s).
@@ -122,7 +124,13 @@ func newTarget(s Settings) (*target, error) {
 	}
 	t := &target{host: h, protocol: cfg.Protocol, rng: rand.New(rand.NewPCG(1, 2))}
 	if s.Records > 0 {
-		cfg.Stores.Providers = filled(keyspace.KeyOfString(string(h.ID())), s.Records)
+		cfg.Stores.Providers = filled(keyspace.KeyOfString(string(h.ID())), s.Records, 2*s.Records)
+	}
+	if s.Pressed {
+		if err := press(&cfg.Stores, keyspace.KeyOfString(string(h.ID()))); err != nil {
+			_ = h.Close()
+			return nil, err
+		}
 	}
 	if t.dht, err = routing.New(h, cfg); err != nil {
 		_ = h.Close()
@@ -136,9 +144,10 @@ func (t *target) close() {
 	_ = t.host.Close()
 }
 
-// filled returns a store of n provider records, two for each key, of 5,000 peers.
-func filled(self keyspace.Key, n int) *store.ProviderStore {
-	s := store.NewProviders(store.ProvidersConfig{Self: self, Seed: 1, MaxRecords: 2 * n})
+// filled returns a store of n provider records of at most so many, two for each key,
+// of 5,000 peers.
+func filled(self keyspace.Key, n, most int) *store.ProviderStore {
+	s := store.NewProviders(store.ProvidersConfig{Self: self, Seed: 1, MaxRecords: most})
 	now := time.Now()
 	for i := range uint64(n) {
 		key := append([]byte{0x12, 0x20}, make([]byte, 32)...)
