@@ -24,8 +24,9 @@ type LoadConfig struct {
 	// disk, and few enough that what exceeds the capacity waits here, in order,
 	// rather than for a processor, in none.
 	Workers int
-	// MaxWait is how long a request waits at most; 0 means 500 ms. Who asks gives a
-	// request's place in a lookup to another peer after a second. Timer runs f in a
+	// MaxWait is how long a request waits at most; 0 means 500 ms, and a tenth of it
+	// in overload. Who asks gives a request's place in a lookup to another peer after
+	// a second. Timer runs f in a
 	// goroutine after a time unless it is stopped before, as time.AfterFunc does;
 	// without it nobody is told that MaxWait is over.
 	MaxWait time.Duration
@@ -45,6 +46,20 @@ type LoadConfig struct {
 // order (see line) whatever each of them sends. What cannot be served in time is
 // dropped, the requests that would be served last first: those of peers with the
 // most units waiting, and of two the dearer one.
+//
+// What can be served in time is learned. A burst fills the line and empties it
+// again, and every request in it may wait as long as MaxWait. A line that has not
+// been empty for a while is no burst: more comes in than is handled, whether
+// because others ask too much or because this machine has no time for us, and
+// waiting longer serves nobody more. Then a request that is not served soon is
+// dropped soon, its peer can ask somebody else while that is of use, and those
+// whose turn comes early, peers that ask little, wait no longer than before. (The
+// rule is that of Maurer's "Fail at Scale", 2015, after CoDel. Memberlist's local
+// health does the same for the other side: it judges others by what it can tell
+// while it is late itself. Here a node that is late says so early; the prober of
+// routing/kademlia blames nobody while no one else has answered.) When the line has
+// been empty once, all is as before, and while a worker is free nobody waits at
+// all: an idle server serves what the limits admit.
 //
 // A request is handled on the goroutine of its stream, which waits for a permit.
 // The other design, worker goroutines that take requests from the queue, costs
@@ -70,8 +85,17 @@ type Load struct {
 
 	mu    sync.Mutex
 	line  line
+	since time.Time // the line has not been empty since, if it is not
 	stats LoadStats
 }
+
+// standing is how long a line that has not been empty stands for overload: longer
+// than any burst of what a host's streams hold takes on a machine that is fast
+// enough. hasty is the part of MaxWait that is left then.
+const (
+	standing = 100 * time.Millisecond
+	hasty    = 10
+)
 
 // LoadStats is a snapshot of a Load. Counters only grow.
 type LoadStats struct {
@@ -80,6 +104,8 @@ type LoadStats struct {
 	// Of these, dropped: because their peer had too many waiting, to make room for
 	// others with a better claim, because their turn did not come in time.
 	ShedByPeer, ShedForOthers, ShedLate uint64
+	// Hasty counts the requests that came in overload.
+	Hasty uint64
 }
 
 // NewLoad returns a Load with all workers free.
@@ -120,13 +146,13 @@ func (l *Load) Stats() LoadStats {
 	return s
 }
 
-// enter returns when a request of this cost in units may be handled, which leave
-// must follow, or with ErrBusy.
-func (l *Load) enter(from protocol.Remote, cost float64) error {
+// enter returns when a request of this cost in units, which came now, may be handled,
+// which leave must follow, or with ErrBusy.
+func (l *Load) enter(now time.Time, from protocol.Remote, cost float64) error {
 	if l.waiting.Load() == 0 && l.take() {
 		return nil
 	}
-	return l.wait(from, cost)
+	return l.wait(now, from, cost)
 }
 
 // leave gives the permit back.
@@ -167,29 +193,39 @@ func (l *Load) grantLocked() {
 }
 
 // wait is enter for requests that find no free worker.
-func (l *Load) wait(from protocol.Remote, cost float64) error {
+func (l *Load) wait(now time.Time, from protocol.Remote, cost float64) error {
 	t := &turn{peer: from.Peer, rank: strange, cost: cost, ready: make(chan error, 1)}
 	if l.entitled != nil && l.entitled(from.Peer) {
 		t.rank = entitled
 	}
-	if !l.lineUp(t) {
+	patience, ok := l.lineUp(now, t)
+	if !ok {
 		return ErrBusy
 	}
 	if l.timer != nil {
-		defer l.timer(l.maxWait, func() { l.giveUp(t) })()
+		defer l.timer(patience, func() { l.giveUp(t) })()
 	}
 	return <-t.ready
 }
 
 // lineUp puts t in the line, and out of it again those who are next and those
-// who are too many; false if its peer has too many waiting.
-func (l *Load) lineUp(t *turn) bool {
+// who are too many, and returns how long t may wait; false if its peer has too many
+// waiting.
+func (l *Load) lineUp(now time.Time, t *turn) (patience time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stats.Waited++
+	if l.line.len() == 0 {
+		l.since = now
+	}
 	if !l.line.push(t) {
 		l.stats.ShedByPeer++
-		return false
+		return 0, false
+	}
+	patience = l.maxWait
+	if now.Sub(l.since) > standing {
+		l.stats.Hasty++
+		patience /= hasty
 	}
 	l.waiting.Store(int32(l.line.len()))
 	l.grantLocked()
@@ -198,7 +234,7 @@ func (l *Load) lineUp(t *turn) bool {
 		l.line.shed().ready <- ErrBusy
 		l.waiting.Store(int32(l.line.len()))
 	}
-	return true
+	return patience, true
 }
 
 // giveUp drops t if it still waits.

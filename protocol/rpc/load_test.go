@@ -239,7 +239,7 @@ func TestLoadManyAtOnce(t *testing.T) {
 	for g := range 16 {
 		group.Go(func() {
 			for range 2000 {
-				if err := l.enter(remote(fmt.Sprint(g%5)), 1); err != nil {
+				if err := l.enter(time.Now(), remote(fmt.Sprint(g%5)), 1); err != nil {
 					t.Error(err)
 					return
 				}
@@ -262,7 +262,7 @@ func BenchmarkLoad(b *testing.B) {
 	l := NewLoad(LoadConfig{})
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := l.enter(from, 1); err != nil {
+		if err := l.enter(time.Now(), from, 1); err != nil {
 			b.Fatal(err)
 		}
 		l.leave()
@@ -290,12 +290,12 @@ func TestLoadKeepsTheOrder(t *testing.T) {
 		order := make(chan string, 2)
 		enter := func(name string) {
 			go func() {
-				_ = l.enter(remote(name), 1)
+				_ = l.enter(time.Now(), remote(name), 1)
 				order <- name
 			}()
 			synctest.Wait()
 		}
-		if err := l.enter(remote("first"), 1); err != nil {
+		if err := l.enter(time.Now(), remote("first"), 1); err != nil {
 			t.Fatal(err)
 		}
 		enter("second")

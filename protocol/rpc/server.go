@@ -152,7 +152,7 @@ type call struct {
 
 // inTurn is serve when a worker is free, or ErrBusy.
 func (s *Server) inTurn(in call, out []byte) ([]byte, error) {
-	if err := s.load.enter(in.from, defaultCosts[in.t]+float64(len(in.frame))/unitBytesIn); err != nil {
+	if err := s.load.enter(in.now, in.from, defaultCosts[in.t]+float64(len(in.frame))/unitBytesIn); err != nil {
 		s.counts.of(in.t).shed.Add(1)
 		return nil, err
 	}
