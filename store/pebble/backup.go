@@ -18,7 +18,7 @@ func (kv *KV) Backup(dir string) error {
 	if kv.db == nil {
 		return store.ErrClosed
 	}
-	if err := kv.guard.failure(); err != nil {
+	if err := kv.health.failure(); err != nil {
 		return err
 	}
 	disk := kv.place.fs
@@ -26,7 +26,7 @@ func (kv *KV) Backup(dir string) error {
 		return fmt.Errorf("store: backup into %s: it is not empty: name a directory that does not exist yet", dir)
 	}
 	to := place{fs: disk, dir: dir}
-	err := disk.MkdirAll(dir, 0o700)
+	err := makeDir(disk, dir)
 	if err == nil {
 		err = to.claim()
 	}

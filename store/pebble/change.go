@@ -29,17 +29,17 @@ type change struct {
 // change has do done in its turn, together with the changes of others that wait. It
 // does not wait for a disk that refuses writes.
 func (kv *KV) change(do func(tx *tx) error) error {
-	if err := kv.guard.failure(); err != nil {
+	if err := kv.health.failure(); err != nil {
 		return err
 	}
 	c := &change{do: do, done: make(chan struct{})}
-	failing := kv.guard.failing()
+	failing := kv.health.failing()
 	select {
 	case kv.writes <- c:
 	case <-kv.stop:
 		return store.ErrClosed
 	case <-failing:
-		return kv.guard.failure()
+		return kv.health.failure()
 	}
 	select {
 	case <-c.done:
@@ -54,7 +54,7 @@ func (kv *KV) change(do func(tx *tx) error) error {
 		default:
 		}
 	}
-	if err := kv.guard.failure(); err != nil {
+	if err := kv.health.failure(); err != nil {
 		return err
 	}
 	return store.ErrClosed
@@ -209,6 +209,7 @@ func (tx *tx) commit() error {
 	if tx.batch == nil {
 		return nil
 	}
+	tx.totals.batch++
 	tx.room = appendTotals(tx.room[:0], &tx.totals)
 	err := tx.batch.Set(metaKey, tx.room, nil)
 	if err == nil {
@@ -218,13 +219,17 @@ func (tx *tx) commit() error {
 		err = tx.batch.Close()
 	}
 	tx.batch = nil
-	clear(tx.pending)
 	if err != nil {
+		clear(tx.pending)
 		tx.totals = *tx.kv.totals.Load()
 		return fmt.Errorf("store: writing: %w", err)
 	}
 	now := tx.totals
 	tx.kv.totals.Store(&now)
+	for key := range tx.pending {
+		tx.kv.damage.lost.remove(&key)
+	}
+	clear(tx.pending)
 	if tx.lowest != 0 {
 		tx.kv.front.lower(tx.lowest)
 		tx.lowest = 0

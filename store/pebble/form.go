@@ -17,8 +17,9 @@ const (
 )
 
 const (
-	// keyLen is the length of a record's key.
-	keyLen = 1 + len(keyspace.Key{})
+	// keyLen is the length of a record's key, filedLen that of a key of the order of age.
+	keyLen   = 1 + len(keyspace.Key{})
+	filedLen = 1 + 4 + len(keyspace.Key{})
 	// headLen is what stands before a stored value: the form's version, a checksum
 	// and the tick.
 	headLen = 1 + 4 + 4
@@ -84,9 +85,10 @@ func checksum(key *keyspace.Key, b []byte) uint32 {
 // was last told the time. It is written with every change, in one batch, so that it
 // is exact after a crash.
 type totals struct {
+	batch   uint64 // how many batches there were
 	records int64
 	bytes   int64
-	moment  Moment
+	moment  moment
 }
 
 const totalsVersion = 1
@@ -95,27 +97,29 @@ const totalsVersion = 1
 func appendTotals(b []byte, t *totals) []byte {
 	start := len(b)
 	b = append(b, totalsVersion, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint64(b, t.batch)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.records))
 	b = binary.BigEndian.AppendUint64(b, uint64(t.bytes))
-	b = binary.BigEndian.AppendUint32(b, t.moment.Tick)
-	b = binary.BigEndian.AppendUint64(b, uint64(t.moment.Wall))
-	b = binary.BigEndian.AppendUint64(b, uint64(t.moment.Up))
-	b = append(b, t.moment.Boot...)
+	b = binary.BigEndian.AppendUint32(b, t.moment.tick)
+	b = binary.BigEndian.AppendUint64(b, uint64(t.moment.wall))
+	b = binary.BigEndian.AppendUint64(b, uint64(t.moment.up))
+	b = append(b, t.moment.boot...)
 	binary.BigEndian.PutUint32(b[start+1:], crc32.Checksum(b[start+5:], castagnoli))
 	return b
 }
 
 // parseTotals reads what appendTotals wrote.
 func parseTotals(b []byte) (t totals, err error) {
-	const fixed = 5 + 8 + 8 + 4 + 8 + 8
+	const fixed = 5 + 8 + 8 + 8 + 4 + 8 + 8
 	if len(b) < fixed || b[0] != totalsVersion || binary.BigEndian.Uint32(b[1:]) != crc32.Checksum(b[5:], castagnoli) {
 		return t, fmt.Errorf("%w: the totals", errDamaged)
 	}
-	t.records, t.bytes = int64(binary.BigEndian.Uint64(b[5:])), int64(binary.BigEndian.Uint64(b[13:]))
-	t.moment = Moment{
-		Tick: binary.BigEndian.Uint32(b[21:]),
-		Wall: int64(binary.BigEndian.Uint64(b[25:])), Up: int64(binary.BigEndian.Uint64(b[33:])),
-		Boot: string(b[fixed:]),
+	t.batch = binary.BigEndian.Uint64(b[5:])
+	t.records, t.bytes = int64(binary.BigEndian.Uint64(b[13:])), int64(binary.BigEndian.Uint64(b[21:]))
+	t.moment = moment{
+		tick: binary.BigEndian.Uint32(b[29:]),
+		wall: int64(binary.BigEndian.Uint64(b[33:])), up: int64(binary.BigEndian.Uint64(b[41:])),
+		boot: string(b[fixed:]),
 	}
 	return t, nil
 }

@@ -6,82 +6,31 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 	"sync/atomic"
-	"syscall"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// retryEvery is how long the disk is left alone after it refused a write.
-const retryEvery = time.Second
-
-// guard stands between the database and the disk, because the database knows two
-// ways to take a failed write: to try again at once, for ever, or to end the
-// program. Once the store is open, a write that fails does not come back: its
-// goroutine waits and tries again, all of them together once a second. What the
-// database does in the background stands still meanwhile, what it reads goes on, and
-// whoever asks the store for a write is told at once why there is none.
+// guard stands between a database and the disk, because the database knows two ways to take
+// a failed write: to try again at once, for ever, or to end the program. Once it is open, a
+// write that fails does not come back: its goroutine waits and tries again, all of them
+// together once a second. What the database does in the background stands still meanwhile,
+// what it reads goes on, and whoever asks the store for a write is told at once why there is
+// none.
 //
-// What cannot be tried again, a sync that failed or what the database calls fatal,
-// parks its goroutine for good; so does every write once the store was given up.
+// What cannot be tried again, a sync that failed or what the database calls fatal, parks its
+// goroutine for good; so does every write of a database that was given up.
 type guard struct {
 	vfs.FS
+	*health
 
-	live    atomic.Bool   // before, failures go to the caller: it is Open that wants to know
-	dead    atomic.Bool   // parks all writes
-	retries atomic.Uint64 // attempts made again
-
-	mu    sync.Mutex
-	cause error         // why writes are refused, nil if they are not
-	final bool          // cause is for good
-	down  chan struct{} // closed while there is a cause
-	up    chan struct{} // closed when there is none any more
-	last  time.Time     // of an attempt made again
+	live  atomic.Bool // before, whoever opens the database is told of a failure
+	fatal chan error  // tells it
+	dead  atomic.Bool // parks all writes
 }
 
-func newGuard(disk vfs.FS) *guard {
-	return &guard{FS: disk, down: make(chan struct{}), up: make(chan struct{})}
-}
-
-// failure returns why writes are refused, nil if they are not.
-func (g *guard) failure() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.cause
-}
-
-// failing returns a channel that is closed once writes are refused.
-func (g *guard) failing() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.down
-}
-
-// fail refuses writes from now on and returns a channel that is closed when there
-// are writes again.
-func (g *guard) fail(err error, final bool) <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.cause == nil {
-		close(g.down)
-	}
-	if !g.final {
-		g.cause, g.final = explain(err, final), final
-	}
-	return g.up
-}
-
-// recovered takes writes again after one of those that failed succeeded.
-func (g *guard) recovered() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.cause == nil || g.final {
-		return
-	}
-	close(g.up)
-	g.cause, g.down, g.up = nil, make(chan struct{}), make(chan struct{})
+func newGuard(disk vfs.FS, h *health) *guard {
+	return &guard{FS: disk, health: h, fatal: make(chan error, 1)}
 }
 
 // write runs one attempt to write until it succeeds.
@@ -90,11 +39,14 @@ func (g *guard) write(attempt func() error) error {
 		park()
 	}
 	err := attempt()
-	if err == nil || !g.live.Load() || errors.Is(err, fs.ErrNotExist) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if !g.live.Load() {
+		g.giveUp(err)
+	}
 	for {
-		g.wait(g.fail(err, false))
+		g.health.wait(g.fail(err, false))
 		if g.dead.Load() {
 			park()
 		}
@@ -105,29 +57,6 @@ func (g *guard) write(attempt func() error) error {
 	}
 }
 
-// wait returns when it is this goroutine's turn to try again.
-func (g *guard) wait(up <-chan struct{}) {
-	for {
-		g.mu.Lock()
-		now := time.Now()
-		pause := g.last.Add(retryEvery).Sub(now)
-		if g.last.IsZero() {
-			g.last, pause = now, retryEvery
-		} else if pause <= 0 {
-			g.last = now
-			g.mu.Unlock()
-			break
-		}
-		g.mu.Unlock()
-		select {
-		case <-up:
-			return
-		case <-time.After(pause):
-		}
-	}
-	g.retries.Add(1)
-}
-
 // sync runs what makes writes safe. One that failed may have lost them, whatever the
 // next one says.
 func (g *guard) sync(attempt func() error) error {
@@ -135,31 +64,27 @@ func (g *guard) sync(attempt func() error) error {
 		park()
 	}
 	err := attempt()
-	if err != nil && g.live.Load() {
-		g.fail(err, true)
-		park()
+	if err != nil {
+		g.giveUp(err)
 	}
-	return err
+	return nil
+}
+
+// giveUp never returns: it tells Open, or whoever wants to write from now on.
+func (g *guard) giveUp(err error) {
+	if g.live.Load() {
+		g.fail(err, true)
+	} else {
+		select {
+		case g.fatal <- err:
+		default:
+		}
+	}
+	park()
 }
 
 // park never returns.
 func park() { select {} }
-
-// explain turns a failed write into what its user can do about it.
-func explain(err error, final bool) error {
-	advice := "see to the disk; writes go on by themselves once it takes them"
-	switch {
-	case final:
-		advice = "see to the disk, then start again"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		advice = "free some space; writes go on by themselves"
-	case errors.Is(err, syscall.EROFS):
-		advice = "mount the disk writable; writes go on by themselves"
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		advice = "raise the limit of open files; writes go on by themselves"
-	}
-	return fmt.Errorf("%w: %w: %s", ErrDisk, err, advice)
-}
 
 // Lock implements vfs.FS: the directory is locked as a whole, by Open.
 func (g *guard) Lock(string) (io.Closer, error) { return noLock{}, nil }
@@ -268,6 +193,5 @@ func (g *guard) Errorf(string, ...any) {}
 // Fatalf implements the database's logger. It must not return, and must not end the
 // program either.
 func (g *guard) Fatalf(format string, args ...any) {
-	g.fail(fmt.Errorf(format, args...), true)
-	park()
+	g.giveUp(fmt.Errorf(format, args...))
 }

@@ -45,7 +45,7 @@ const (
 
 // KV is a store.KV in a directory. Reads never wait for writes.
 type KV struct {
-	guard  *guard
+	health *health
 	place  place
 	uptime func() (seconds int64, boot string)
 	writes chan *change
@@ -55,9 +55,12 @@ type KV struct {
 
 	life   sync.RWMutex // held for reading while the database is used
 	db     *lsm.DB      // nil when closed
+	guard  *guard       // of db
 	totals atomic.Pointer[totals]
 	front  front
 	stats  counters
+
+	damage damage
 
 	closing  sync.Once
 	closeErr error
@@ -88,12 +91,16 @@ func (kv *KV) GetAt(key keyspace.Key) (value []byte, at uint32, found bool, err 
 // read returns key's record, the caller's own copy. One that is damaged is not found.
 // kv.life is held.
 func (kv *KV) read(key *keyspace.Key) (record, bool, error) {
+	if kv.damage.lost.has(key) {
+		return record{}, false, nil
+	}
 	var room [keyLen]byte
 	b, closer, err := kv.db.Get(appendRecordKey(room[:0], key))
 	switch {
 	case errors.Is(err, lsm.ErrNotFound):
 		return record{}, false, nil
 	case lsm.IsCorruptionError(err):
+		kv.damage.lost.add(key)
 		kv.stats.unreadable.Add(1)
 		return record{}, false, nil
 	case err != nil:
@@ -143,28 +150,38 @@ func (kv *KV) Close() error {
 
 func (kv *KV) close() error {
 	synced := kv.Sync()
+	if kv.damage.found.Load() {
+		kv.damage.tell(&kv.place)
+	}
 	close(kv.stop)
 	kv.life.Lock()
-	db := kv.db
+	db, guard := kv.db, kv.guard
 	kv.db = nil
 	kv.totals.Store(&totals{})
 	kv.life.Unlock()
 	done := make(chan error, 1)
 	go func() {
 		kv.idle.Wait()
-		done <- errors.Join(db.Close(), kv.place.unlock())
+		var err error
+		if db != nil {
+			err = db.Close()
+		}
+		done <- errors.Join(err, kv.place.unlock())
 	}()
-	late := time.NewTimer(closeLimit)
+	limit := closeLimit
+	if kv.health.failure() != nil {
+		limit = closeLimit / 10 // it hardly can
+	}
+	late := time.NewTimer(limit)
 	defer late.Stop()
 	select {
 	case err := <-done:
 		return errors.Join(synced, err)
-	case <-kv.guard.failing():
 	case <-late.C:
 	}
-	if kv.guard.failure() == nil {
+	if kv.health.failure() == nil {
 		return synced // the rest is done when the database is
 	}
-	kv.guard.dead.Store(true) // from now on nothing here touches the directory
+	guard.dead.Store(true) // from now on nothing here touches the directory
 	return errors.Join(synced, kv.place.unlock())
 }

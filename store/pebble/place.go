@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -18,11 +20,18 @@ const (
 	// formatLine and a number is what formatFile says; format is the one of this program.
 	formatLine = "kdht values "
 	format     = 1
+	// probeFile is written and removed to see whether the disk takes something.
+	probeFile = "PROBE"
 	// Of the databases in the directory the one with the highest number holds; another
 	// appears when the former was damaged.
 	dbPrefix = "db-"
-	// newPrefix marks a database that is not finished.
-	newPrefix = "new-"
+	// wreckPrefix and the number is its name then, until all is saved from it.
+	wreckPrefix = "damaged-"
+	// wreckAfter in a name says that it holds logs alone, of a database whose tables hold
+	// so many batches.
+	wreckAfter = "-after-"
+	// damagedFile is there if the current database was found to be damaged.
+	damagedFile = "DAMAGED"
 )
 
 // place is the directory of a store, locked.
@@ -35,11 +44,15 @@ type place struct {
 // enter locks the directory, makes it if there is none, and looks at its format.
 func enter(disk vfs.FS, dir string) (place, error) {
 	p := place{fs: disk, dir: dir}
-	if err := disk.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(disk, dir); err != nil {
 		return p, fmt.Errorf("store: making the directory %s: %w: make it yourself, or name another one", dir, err)
 	}
 	var err error
-	if p.lock, err = disk.Lock(disk.PathJoin(dir, lockFile)); err != nil {
+	p.lock, err = disk.Lock(disk.PathJoin(dir, lockFile))
+	if errors.Is(err, syscall.EROFS) {
+		p.lock, err = noLock{}, nil // nobody can write here
+	}
+	if err != nil {
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
 			return p, fmt.Errorf("store: %w: let this program write to %s, or name another directory", err, dir)
 		}
@@ -79,7 +92,9 @@ func (p *place) claim() error {
 		return fmt.Errorf("store: listing %s: %w", p.dir, err)
 	}
 	for _, name := range names {
-		if name != formatFile && name != lockFile && !strings.HasPrefix(name, dbPrefix) && !strings.HasPrefix(name, newPrefix) {
+		ours := slices.ContainsFunc([]string{formatFile, lockFile, damagedFile, probeFile, dbPrefix, wreckPrefix},
+			func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+		if !ours {
 			return fmt.Errorf("%w: %s holds %s, which kdht did not put there: name an empty directory", ErrFormat, p.dir, name)
 		}
 	}
@@ -89,25 +104,75 @@ func (p *place) claim() error {
 	return nil
 }
 
-// current returns the number of the database that holds, 0 if there is none, and
-// removes what others left behind.
-func (p *place) current() (int, error) {
+// current returns the number of the database that holds, 0 if there is none, and the
+// names of those from which not all is saved yet.
+func (p *place) current() (last int, wrecks []string, err error) {
 	names, err := p.fs.List(p.dir)
 	if err != nil {
-		return 0, fmt.Errorf("store: listing %s: %w", p.dir, err)
-	}
-	last := 0
-	for _, name := range names {
-		if n, err := strconv.Atoi(strings.TrimPrefix(name, dbPrefix)); err == nil && strings.HasPrefix(name, dbPrefix) {
-			last = max(last, n)
-		}
+		return 0, nil, fmt.Errorf("store: listing %s: %w", p.dir, err)
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, newPrefix) || strings.HasPrefix(name, dbPrefix) && name != dbName(last) {
-			_ = p.fs.RemoveAll(p.path(name))
+		if n, ok := strings.CutPrefix(name, dbPrefix); ok {
+			if n, err := strconv.Atoi(n); err == nil {
+				last = max(last, n)
+			}
+		}
+		if strings.HasPrefix(name, wreckPrefix) {
+			wrecks = append(wrecks, name)
 		}
 	}
-	return last, nil
+	return last, wrecks, nil
+}
+
+// setAside makes the current database a wreck.
+func (p *place) setAside(n int) (name string, err error) {
+	name = wreckPrefix + strconv.Itoa(n)
+	if err := p.fs.Rename(p.path(dbName(n)), p.path(name)); err != nil {
+		return "", fmt.Errorf("store: setting a damaged database aside: %w", err)
+	}
+	_ = p.fs.Remove(p.path(damagedFile))
+	return name, syncDir(p.fs, p.dir)
+}
+
+// logsDamaged reports whether a log of the current database is damaged before its end.
+func (p *place) logsDamaged(n int) bool {
+	dir := p.path(dbName(n))
+	names, _ := p.fs.List(dir)
+	for _, name := range names {
+		if strings.HasSuffix(name, ".log") && scanLog(p.fs, dir, name, func([]byte) {}) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// setLogsAside makes a wreck of the current database's logs alone.
+func (p *place) setLogsAside(n int, batches uint64) (name string, err error) {
+	name = wreckPrefix + strconv.Itoa(n) + wreckAfter + strconv.FormatUint(batches, 10)
+	from, to := p.path(dbName(n)), p.path(name)
+	names, err := p.fs.List(from)
+	if err == nil {
+		err = p.fs.MkdirAll(to, 0o700)
+	}
+	for _, log := range names {
+		if strings.HasSuffix(log, ".log") && err == nil {
+			err = p.fs.Rename(p.fs.PathJoin(from, log), p.fs.PathJoin(to, log))
+		}
+	}
+	if err == nil {
+		err = errors.Join(syncDir(p.fs, to), syncDir(p.fs, from), syncDir(p.fs, p.dir))
+	}
+	if err != nil {
+		return "", fmt.Errorf("store: setting damaged logs aside: %w", err)
+	}
+	return name, nil
+}
+
+// knownDamaged reports whether the current database was found to be damaged, or says so
+// itself.
+func (p *place) knownDamaged(n int) bool {
+	_, err := p.fs.Stat(p.path(damagedFile))
+	return err == nil || tornManifest(p.fs, p.path(dbName(n)))
 }
 
 func (p *place) path(name string) string { return p.fs.PathJoin(p.dir, name) }
@@ -147,6 +212,23 @@ func writeFile(disk vfs.FS, dir, name string, b []byte) error {
 		return err
 	}
 	return syncDir(disk, dir)
+}
+
+// makeDir makes a directory and all above it that are not there, safely.
+func makeDir(disk vfs.FS, dir string) error {
+	if _, err := disk.Stat(dir); err == nil {
+		return nil
+	}
+	above := disk.PathDir(dir)
+	if above != dir {
+		if err := makeDir(disk, above); err != nil {
+			return err
+		}
+	}
+	if err := disk.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(disk, above)
 }
 
 // syncDir makes the names in dir safe.

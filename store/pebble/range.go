@@ -11,6 +11,10 @@ import (
 	"github.com/kdht/kdht/store"
 )
 
+// passHalves is how exactly Range finds the end of a block that is damaged: the database
+// takes some ten milliseconds to find out once more that it is.
+const passHalves = 4
+
 type pair struct {
 	key   keyspace.Key
 	value []byte
@@ -62,7 +66,8 @@ func (kv *KV) chunk(dst []pair, lower, upper []byte) ([]pair, error) {
 				return nil, fmt.Errorf("store: reading: %w", err)
 			}
 			kv.stats.unreadable.Add(1)
-			if !pass(it, at) {
+			next, ok := pass(it, at, kv.totals.Load().records)
+			if !ok || !it.SeekGE(next) {
 				return dst, nil
 			}
 		}
@@ -89,33 +94,38 @@ type seeker interface {
 	Error() error
 }
 
-// pass moves on from a key of a record behind which nothing can be read to the first
-// record that can be, and reports whether there is one. It takes the records to lie
-// evenly: first it goes too far in growing steps, then back by halves.
-func pass(it seeker, from []byte) bool {
-	var room [9]byte
+// pass returns the lowest key from which records can be read again after one, from,
+// behind which they cannot, and whether there is one. Trying costs time: so it goes on in
+// steps that grow, beginning with the usual distance of two records, and then back by
+// halves, so many times at most.
+func pass(it seeker, from []byte, records int64) (next []byte, ok bool) {
+	room := make([]byte, 9)
 	room[0] = prefixRecord
 	readable := func(x uint64) bool {
 		binary.BigEndian.PutUint64(room[1:], x)
-		return it.SeekGE(room[:]) || it.Error() == nil
+		return it.SeekGE(room) || it.Error() == nil
 	}
 	bad := binary.BigEndian.Uint64(from[1:])
-	good := bad
-	for step := uint64(1 << 16); ; step *= 2 {
-		if bad > math.MaxUint64-step || step == 0 {
-			return false
+	good, step := bad, math.MaxUint64/(uint64(max(records, 0))+1)/2+1
+	for tries := 1; ; tries++ {
+		if bad > math.MaxUint64-step {
+			return nil, false
 		}
 		if good = bad + step; readable(good) {
 			break
 		}
 		bad = good
+		if tries%3 == 0 {
+			step *= 2
+		}
 	}
-	for good-bad > 1 {
+	for halves := passHalves; good-bad > 1 && halves > 0; halves-- {
 		if middle := bad + (good-bad)/2; readable(middle) {
 			good = middle
 		} else {
 			bad = middle
 		}
 	}
-	return readable(good) && it.SeekGE(room[:])
+	binary.BigEndian.PutUint64(room[1:], good)
+	return room, true
 }

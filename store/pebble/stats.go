@@ -2,8 +2,6 @@ package pebble
 
 import (
 	"sync/atomic"
-
-	lsm "github.com/cockroachdb/pebble/v2"
 )
 
 // Stats is what can be told of a store while it runs.
@@ -17,12 +15,18 @@ type Stats struct {
 
 	// Unreadable counts reads of what is damaged: such a record is not found.
 	Unreadable uint64
+	// Of a database that was damaged: how many records were saved, and how many blocks,
+	// of some 4 KiB, and whole files could not be read. Salvaging: it goes on.
+	Salvaged, LostBlocks, LostFiles uint64
+	Salvaging                       bool
 	// Refused says why writes are refused, nil if they are not.
 	Refused error
 }
 
 type counters struct {
-	syncs, unreadable atomic.Uint64
+	syncs, unreadable               atomic.Uint64
+	salvaged, lostBlocks, lostFiles atomic.Uint64
+	salvaging                       atomic.Bool
 }
 
 // Stats returns the figures of now.
@@ -30,8 +34,10 @@ func (kv *KV) Stats() Stats {
 	t := kv.totals.Load()
 	s := Stats{
 		Records: t.records, Bytes: t.bytes,
-		Syncs: kv.stats.syncs.Load(), Retries: kv.guard.retries.Load(),
-		Unreadable: kv.stats.unreadable.Load(), Refused: kv.guard.failure(),
+		Syncs: kv.stats.syncs.Load(), Retries: kv.health.retries.Load(),
+		Unreadable: kv.stats.unreadable.Load(), Refused: kv.health.failure(),
+		Salvaged: kv.stats.salvaged.Load(), LostBlocks: kv.stats.lostBlocks.Load(), LostFiles: kv.stats.lostFiles.Load(),
+		Salvaging: kv.stats.salvaging.Load(),
 	}
 	kv.life.RLock()
 	defer kv.life.RUnlock()
@@ -42,6 +48,3 @@ func (kv *KV) Stats() Stats {
 	}
 	return s
 }
-
-// damaged is told of a file with bytes that are not what was written.
-func (kv *KV) damaged(lsm.DataCorruptionInfo) {}

@@ -27,7 +27,7 @@ type round struct {
 
 // wait returns when all that is visible now is safe.
 func (s *syncs) wait(kv *KV) error {
-	if kv.guard.failure() == nil && s.synced.Load() == s.written.Load() {
+	if kv.health.failure() == nil && s.synced.Load() == s.written.Load() {
 		select {
 		case <-kv.stop:
 			return store.ErrClosed
@@ -35,13 +35,13 @@ func (s *syncs) wait(kv *KV) error {
 			return nil
 		}
 	}
-	failing := kv.guard.failing()
+	failing := kv.health.failing()
 	r := s.join()
 	select {
 	case <-r.done:
 		return r.err
 	case <-failing:
-		return kv.guard.failure()
+		return kv.health.failure()
 	case <-kv.stop:
 		return store.ErrClosed
 	}

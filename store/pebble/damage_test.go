@@ -1,0 +1,201 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kdht/kdht/protocol/keyspace"
+)
+
+// numbered returns the i-th of a sequence of keys, and the only value that is right for it.
+func numbered(i int) (keyspace.Key, []byte) {
+	k := keyspace.KeyOf(binary.BigEndian.AppendUint64(nil, uint64(i)))
+	value := binary.BigEndian.AppendUint64(nil, uint64(i))
+	for len(value) < 40+i%200 {
+		value = append(value, k[:]...)
+	}
+	return k, value[:40+i%200]
+}
+
+// fill puts the pairs from..to-1 in batches that are each synced, and flushes now and then
+// so that there are tables as well as a log.
+func fill(tb testing.TB, kv *KV, from, to int) {
+	tb.Helper()
+	for i := from; i < to; i++ {
+		k, v := numbered(i)
+		if err := kv.PutAt(k, v, uint32(i+1)); err != nil {
+			tb.Fatal(err)
+		}
+		if i%2500 == 2499 && i < to-2000 {
+			if err := kv.db.Flush(); err != nil {
+				tb.Fatal(err)
+			}
+		}
+	}
+	if err := kv.Sync(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// missing returns how many of the pairs 0..n-1 are not there. None may be wrong.
+func missing(tb testing.TB, kv *KV, n int) (gone int) {
+	tb.Helper()
+	for i := range n {
+		k, want := numbered(i)
+		got, found, err := kv.Get(k)
+		switch {
+		case err != nil:
+			tb.Fatalf("pair %d: %v", i, err)
+		case !found:
+			gone++
+		case !slices.Equal(got, want):
+			tb.Fatalf("pair %d is %x, want %x", i, got, want)
+		}
+	}
+	return gone
+}
+
+// settle waits until all is saved that can be.
+func settle(tb testing.TB, kv *KV) {
+	tb.Helper()
+	for end := time.Now().Add(time.Minute); kv.Stats().Salvaging; {
+		if time.Now().After(end) {
+			tb.Fatal("a minute has not been enough to save what was left")
+		}
+		if err := kv.Sync(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// copyDir copies the files below a directory.
+func copyDir(tb testing.TB, from string) string {
+	tb.Helper()
+	to := filepath.Join(tb.TempDir(), "copy")
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		tb.Fatal(err)
+	}
+	return to
+}
+
+// databaseFiles returns the files of the current database with any of these in their
+// names, those that were written last at the end.
+func databaseFiles(tb testing.TB, dir string, parts ...string) (files []string) {
+	tb.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, dbPrefix+"*", "*"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, f := range all {
+		name := filepath.Base(f)
+		if slices.ContainsFunc(parts, func(p string) bool { return strings.HasPrefix(name, p) || strings.HasSuffix(name, p) }) {
+			files = append(files, f)
+		}
+	}
+	slices.SortFunc(files, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
+	return files
+}
+
+func TestDamage(t *testing.T) {
+	const n = 10_000
+	whole := t.TempDir()
+	kv := mustOpen(t, whole, Config{})
+	fill(t, kv, 0, n)
+	if err := kv.Close(); err != nil {
+		t.Fatal(err)
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	flip := func(count int, parts ...string) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			for range count {
+				files := databaseFiles(t, dir, parts...)
+				flipIn(t, rng, files[rng.IntN(len(files))])
+			}
+		}
+	}
+	halve := func(parts ...string) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			files := databaseFiles(t, dir, parts...)
+			last := files[len(files)-1]
+			info, err := os.Stat(last)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(last, info.Size()/2); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		do    func(*testing.T, string)
+		loses int // at most
+	}{
+		{"nothing", func(*testing.T, string) {}, 0},
+		{"a byte of the log", flip(1, ".log"), 250},
+		{"20 bytes of the log", flip(20, ".log"), 20 * 250},
+		{"a byte of a table", flip(1, ".sst"), 40},
+		{"20 bytes of tables", flip(20, ".sst"), 20 * 40},
+		{"200 bytes of tables", flip(200, ".sst"), 200 * 60},
+		{"a byte of the manifest", flip(1, "MANIFEST"), 0},
+		{"a byte of the options", flip(1, "OPTIONS"), 0},
+		{"half of the manifest", halve("MANIFEST"), 0},
+		{"half of the options", halve("OPTIONS"), 0},
+		{"half of the log", halve(".log"), 3000},
+		{"half of a table", halve(".sst"), 5000},
+		{"20 bytes of anything", flip(20, ".sst", ".log", "MANIFEST", "OPTIONS"), 20 * 250},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := copyDir(t, whole)
+			c.do(t, dir)
+			var told uint64 // of what is lost, in any run
+			for run := range 3 {
+				kv := mustOpen(t, dir, Config{})
+				settle(t, kv)
+				if run == 0 && c.loses > 1000 { // to ask for all that is damaged takes long
+					for i := 0; i < n && kv.Stats().Unreadable == 0; i++ {
+						k, _ := numbered(i)
+						if _, _, err := kv.Get(k); err != nil {
+							t.Fatal(err)
+						}
+					}
+				} else if gone := missing(t, kv, n); gone > c.loses || run == 2 && kv.Len() != n-gone {
+					t.Errorf("run %d: %d pairs are gone, at most %d should be; Len is %d", run, gone, c.loses, kv.Len())
+				} else if s := kv.Stats(); gone > 0 && told+s.Unreadable+s.LostBlocks+s.LostFiles == 0 && c.name != "half of the log" {
+					t.Errorf("%d pairs are gone and nobody says so: %+v", gone, s)
+				} else if run == 2 {
+					t.Logf("%d of %d pairs are gone, %d blocks were said to be", gone, n, told)
+				}
+				s := kv.Stats()
+				told += s.Unreadable + s.LostBlocks + s.LostFiles
+				if err := kv.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// flipIn changes a byte of a file.
+func flipIn(tb testing.TB, rng *rand.Rand, path string) {
+	tb.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if len(b) == 0 {
+		return
+	}
+	b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
