@@ -62,8 +62,7 @@ type KV struct {
 
 	damage damage
 
-	closing  sync.Once
-	closeErr error
+	shut func() error // close, once
 }
 
 var _ store.KV = (*KV)(nil)
@@ -143,10 +142,7 @@ func (kv *KV) Bytes() int64 { return kv.totals.Load().bytes }
 // Close implements store.KV. It returns within two seconds: a database that is still
 // busy then, or whose disk refuses writes, is left as a crash would leave it, which
 // loses nothing synced.
-func (kv *KV) Close() error {
-	kv.closing.Do(func() { kv.closeErr = kv.close() })
-	return kv.closeErr
-}
+func (kv *KV) Close() error { return kv.shut() }
 
 func (kv *KV) close() error {
 	synced := kv.Sync()

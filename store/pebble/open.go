@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -74,6 +75,7 @@ func Open(dir string, cfg Config) (*KV, error) {
 	}
 	kv := &KV{health: newHealth(), place: p, uptime: cfg.Uptime, writes: make(chan *change, queueLen), stop: make(chan struct{})}
 	kv.syncs.wake = make(chan struct{}, 1)
+	kv.shut = sync.OnceValue(kv.close)
 	if cfg.after != nil {
 		kv.health.after = cfg.after
 	}
