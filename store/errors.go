@@ -38,4 +38,6 @@ var (
 	errFarther = errors.New("everything held is nearer to this peer: nearer peers hold this key; raise the store's budgets to keep it here too")
 )
 
+var errNumbers = errors.New("there are too many providers: lower MaxRecords")
+
 var errShare = errors.New("more than half full and the provider has had its share: announce fewer keys, wait an hour, or raise MaxPerHour and MaxPerProvider")

@@ -124,25 +124,26 @@ func checkProviders(t *rapid.T, s *ProviderStore) {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		records := 0
-		for name, k := range sh.keys {
-			if name != k.key || s.shard(s.hash([]byte(name))) != sh || len(k.records) == 0 {
-				t.Fatalf("BUG: key %q: %+v", name, k)
+		keys := 0
+		checkPages(t, &sh.pages, func(k *spot) {
+			if k.len() == 0 || k.len() > s.cfg.MaxPerKey {
+				t.Fatalf("BUG: a key with %d records", k.len())
 			}
-			if len(k.records) > s.cfg.MaxPerKey || (k.where != nil && len(k.where) != len(k.records)) {
-				t.Fatalf("BUG: key %q has %d records, %d indexed", name, len(k.records), len(k.where))
-			}
-			for i, r := range k.records {
-				refs[r.who]++
-				if at, found := k.find(r.who); !found || at != i {
-					t.Fatalf("BUG: record %d of %q is found at %d, %t", i, name, at, found)
+			for i := range k.len() {
+				who := sh.who(k, i)
+				refs[who]++
+				if at, found := sh.recordOf(k, who); !found || at != i {
+					t.Fatalf("BUG: record %d of a key is found at %d, %t", i, at, found)
+				}
+				if w := sh.pages.word(k, i); sh.sweep.due == 0 || !sh.sweep.under && sh.sweep.due > after(max(w.added(sh.now), sh.sweep.began), sh.validity) {
+					t.Fatalf("BUG: a record announced at %d waits for a sweep at %d", w.added(sh.now), sh.sweep.due)
 				}
 			}
-			records += len(k.records)
-		}
-		checkHeap(t, sh.far, len(sh.keys))
-		checkBuckets(t, &sh.due, len(sh.keys))
-		if records != sh.records || records > sh.maxRecords || len(sh.keys) > sh.maxKeys {
-			t.Fatalf("BUG: %d records counted, %d held, %d keys", sh.records, records, len(sh.keys))
+			keys++
+			records += k.len()
+		})
+		if records != sh.records || records > sh.maxRecords || keys != sh.keys || keys > sh.maxKeys {
+			t.Fatalf("BUG: %d records and %d keys counted, %d and %d held", sh.records, sh.keys, records, keys)
 		}
 		total += records
 		for _, word := range sh.sampler.taken {
@@ -157,6 +158,43 @@ func checkProviders(t *rapid.T, s *ProviderStore) {
 	checkBook(t, s, refs)
 }
 
+// checkPages goes through all keys of a shard in order.
+func checkPages(t *rapid.T, p *pages, each func(k *spot)) {
+	t.Helper()
+	if len(p.from) != len(p.list) || len(p.from) > 0 && p.from[0] != 0 {
+		t.Fatalf("BUG: %d pages from %d distances", len(p.list), len(p.from))
+	}
+	crowds := 0
+	for i := range p.list {
+		pg := &p.list[i]
+		if pg.keys == 0 || pg.used() > len(pg.b) || len(pg.b) > maxSlab {
+			t.Fatalf("BUG: page %d of %d keys uses %d of %d bytes", i, pg.keys, pg.used(), len(pg.b))
+		}
+		words := 0
+		for key := range int(pg.keys) {
+			k := spot{page: i, key: key}
+			p.fill(&k)
+			if found, ok := p.find(pg.ident(key)); !ok || found != k {
+				t.Fatalf("BUG: key %d of page %d is found at %+v, %t", key, i, found, ok)
+			}
+			if k.at != words {
+				t.Fatalf("BUG: words of key %d begin at %d, want %d", key, k.at, words)
+			}
+			words += k.n
+			if k.crowd != nil {
+				crowds++
+			}
+			each(&k)
+		}
+		if words != int(pg.words) {
+			t.Fatalf("BUG: %d words counted in page %d, %d held", pg.words, i, words)
+		}
+	}
+	if crowds != len(p.crowds.all)-len(p.crowds.free) {
+		t.Fatalf("BUG: %d crowds counted, %d in pages", len(p.crowds.all)-len(p.crowds.free), crowds)
+	}
+}
+
 func checkBook(t *rapid.T, s *ProviderStore, refs map[*provider]int32) {
 	t.Helper()
 	known := 0
@@ -166,7 +204,7 @@ func checkBook(t *rapid.T, s *ProviderStore, refs map[*provider]int32) {
 		reachable := 0
 		for id, who := range sh.peers {
 			p := who.peer.Load()
-			if id != who.id || string(p.ID) != id || who.refs.Load() != refs[who] || refs[who] == 0 || who.shelf != sh {
+			if s.book.numbers.of(who.number) != who || id != who.id || string(p.ID) != id || who.refs.Load() != refs[who] || refs[who] == 0 || who.shelf != sh {
 				t.Fatalf("BUG: provider %q: %+v, %d records", id, who, refs[who])
 			}
 			if (who.size > 0) != (len(p.Addrs) > 0) || who.size != addrCost(p.Addrs) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,9 +13,12 @@ import (
 
 // provider is one peer, however many keys it serves.
 type provider struct {
-	id    string
-	shelf *shelf
-	own   bool // this peer itself
+	id     string
+	number uint32 // by which records name it
+	shelf  *shelf
+	own    bool // this peer itself
+	// group is the address group it says it is in, 0 if none is known.
+	group atomic.Uint32
 	// peer is what is told of it, precoded; the Peer pointed to never changes.
 	peer atomic.Pointer[protocol.Peer]
 	// seen is when its addresses were last announced.
@@ -33,6 +37,7 @@ type book struct {
 	self    keyspace.Key
 	addrTTL tick
 	shelves []shelf
+	numbers numbers
 }
 
 // shelf is a part of the book.
@@ -71,7 +76,8 @@ func (b *book) find(h uint64, id []byte) *provider {
 
 // acquire returns the provider p with one reference more, and learns p's
 // addresses if it has any. seen is when it told some before, moved whether they
-// are other ones now.
+// are other ones now. It returns nil if there are more providers than there are
+// numbers.
 func (b *book) acquire(t tick, h uint64, p *protocol.Peer) (who *provider, seen tick, moved bool) {
 	s := b.shelf(h)
 	s.mu.Lock()
@@ -79,6 +85,9 @@ func (b *book) acquire(t tick, h uint64, p *protocol.Peer) (who *provider, seen 
 	who = s.peers[string(p.ID)]
 	if who == nil {
 		who = &provider{id: string(p.ID), shelf: s, place: place{slot: unfiled}, own: keyspace.KeyOf(p.ID) == b.self}
+		if !b.numbers.give(who) {
+			return nil, 0, false
+		}
 		who.peer.Store(bare(p.ID))
 		s.peers[who.id] = who
 	}
@@ -113,6 +122,18 @@ func (b *book) release(who *provider) {
 		s.strip(who)
 	}
 	delete(s.peers, who.id)
+	b.numbers.takeBack(who)
+}
+
+// discard forgets all providers, once all records are forgotten.
+func (b *book) discard() {
+	for i := range b.shelves {
+		s := &b.shelves[i]
+		s.mu.Lock()
+		clear(s.peers)
+		s.due, s.bytes = newBuckets[*provider](b.addrTTL), 0
+		s.mu.Unlock()
+	}
 }
 
 // listed returns what is told of who: without addresses if they are too old.
@@ -166,6 +187,7 @@ func (s *shelf) learn(t, ttl tick, who *provider, addrs [][]byte) (moved bool) {
 	*p = p.Clone()
 	p.Precode()
 	who.peer.Store(p)
+	who.group.Store(addrGroup(addrs))
 	who.size = addrCost(addrs)
 	s.bytes += int64(who.size)
 	s.due.add(t, after(t, ttl), who)
@@ -226,6 +248,22 @@ func kept(addrs [][]byte) [][]byte {
 		}
 	}
 	return addrs
+}
+
+// addrGroup returns where the first address with an IP lies, its /16 (IPv6: /32), 0
+// if none has one. Whoever has many ids seldom has many of these (reliability.md
+// P8).
+func addrGroup(addrs [][]byte) uint32 {
+	const ip4, ip6 = 4, 41 // multiaddr protocol codes, each one byte
+	for _, a := range addrs {
+		switch {
+		case len(a) >= 5 && a[0] == ip4:
+			return ip4<<24 | uint32(a[1])<<8 | uint32(a[2])
+		case len(a) >= 17 && a[0] == ip6:
+			return binary.BigEndian.Uint32(a[1:]) | 1<<31
+		}
+	}
+	return 0
 }
 
 // addrCost is what addrs take in memory: a slice header each, and the bytes twice,

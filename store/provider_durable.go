@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
@@ -44,10 +45,13 @@ func (s *ProviderStore) Announce(now time.Time, key []byte, p protocol.Peer) (An
 		return Announced{}, ErrClosed
 	}
 	t := s.clock.tick(now)
-	h := s.hash(key)
+	id, h := s.place(key)
 	who, seen, moved := s.book.acquire(t, s.hash(p.ID), &p)
+	if who == nil {
+		return Announced{}, fmt.Errorf("%w: %w (key %s)", ErrFull, errNumbers, show(key))
+	}
 	a := Announced{At: t, SeenBefore: seen, Moved: moved}
-	first, before, err := s.shard(h).add(t, key, who)
+	first, before, err := s.shard(h).add(t, key, id, who)
 	a.First, a.Before = first, before
 	a.Peer, a.Seen = who.peer.Load(), who.seen.Load()
 	if err != nil || before != 0 {
@@ -68,10 +72,14 @@ func (s *ProviderStore) Restore(r ProviderRecord) bool {
 	s.clock.reach(r.Added)
 	bare := protocol.Peer{ID: r.Peer.ID}
 	who, _, _ := s.book.acquire(r.Added, s.hash(r.Peer.ID), &bare)
+	if who == nil {
+		return false
+	}
 	if len(r.Peer.Addrs) > 0 {
 		s.book.restore(who, r.Seen, r.Peer.Addrs)
 	}
-	kept := s.shard(s.hash(r.Key)).restore(&r, who)
+	id, h := s.place(r.Key)
+	kept := s.shard(h).restore(&r, id, who)
 	if !kept {
 		s.book.release(who)
 	}
@@ -85,10 +93,9 @@ func (s *ProviderStore) Find(key, id []byte) (ProviderRecord, bool) {
 	if who == nil {
 		return ProviderRecord{}, false
 	}
-	r, found := s.shard(s.hash(key)).find(key, who)
-	return ProviderRecord{
-		Key: key, Peer: who.peer.Load(), Added: r.added, First: r.first, Seen: who.seen.Load(),
-	}, found
+	in, h := s.place(key)
+	added, first, found := s.shard(h).find(in, who)
+	return ProviderRecord{Key: key, Peer: who.peer.Load(), Added: added, First: first, Seen: who.seen.Load()}, found
 }
 
 // Resume sets the clock of a store nobody has told the time: now is tick, or the

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -16,10 +17,11 @@ type shard struct {
 	validity            tick
 
 	mu      sync.Mutex // guards all below
-	keys    map[string]*providedKey
-	due     buckets[*providedKey]
-	far     farthest[*providedKey]
+	pages   pages
+	keys    int
 	records int
+	now     tick // the latest told: words are read against it
+	sweep   sweep
 	sampler sampler
 }
 
@@ -30,227 +32,183 @@ func (s *shard) init(store *ProviderStore, i int) {
 	s.maxKeys = (cfg.MaxKeys + n - 1) / n
 	s.maxRecords = (cfg.MaxRecords + n - 1) / n
 	s.validity = seconds(cfg.Validity)
-	s.due = newBuckets[*providedKey](s.validity)
-	s.keys = make(map[string]*providedKey)
 	s.sampler.rand.Seed(cfg.Seed, uint64(i))
+}
+
+// place is what a key is known by, and the hash that picks its shard.
+func (s *ProviderStore) place(key []byte) (id ident, h uint64) {
+	in := keyspace.KeyOf(key)
+	id = ident{farFrom(&s.cfg.Self, &in), binary.LittleEndian.Uint16(in[30:])}
+	return id, fold(binary.LittleEndian.Uint64(in[16:])^s.cfg.Seed, s.cfg.Seed|1)
+}
+
+// touch tells the shard that it is t at least. Whatever is held after twice the
+// validity, which nobody asked for meanwhile, goes at once: its times would soon
+// be read as younger ones.
+func (s *shard) touch(t tick) {
+	if t > s.now && s.now > 0 && t-s.now > addedMask/4 {
+		s.clear()
+	}
+	s.now = max(s.now, t)
 }
 
 // add records that who serves key, since first. before is when it last said so,
 // 0 if the record is new and keeps its reference to who.
-func (s *shard) add(t tick, key []byte, who *provider) (first, before tick, err error) {
+func (s *shard) add(t tick, key []byte, id ident, who *provider) (first, before tick, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.store.closed.Load() {
 		return 0, 0, ErrClosed
 	}
-	k := s.keys[string(key)]
-	if k != nil {
-		if i, found := k.find(who); found {
-			r := &k.records[i]
-			before, r.added = r.added, t
-			return r.first, before, nil
+	s.touch(t)
+	k, found := s.pages.find(id)
+	if found {
+		if i, found := s.recordOf(&k, who); found {
+			w := s.pages.word(&k, i)
+			s.pages.set(&k, i, w.renewed(s.now))
+			return w.first(s.now), w.added(s.now), nil
 		}
 	}
-	if err := s.admit(t, key, k, who); err != nil {
+	if err := s.admit(id, &k, &found, who); err != nil {
 		return 0, 0, fmt.Errorf("%w: %w (key %s)", ErrFull, err, show(key))
 	}
-	who.hourly.take(t, 1, int64(s.store.cfg.MaxPerHour), hour, true)
-	s.put(t, key, providerRecord{who: who, added: t, first: t})
-	return t, 0, nil
+	who.hourly.take(s.now, 1, int64(s.store.cfg.MaxPerHour), hour, true)
+	s.put(k, found, id, who, newWord(who.number, s.now, s.now))
+	return s.now, 0, nil
 }
 
-// put adds a record of a provider that key has none of, in place of another if
-// key has as many as it may.
-func (s *shard) put(t tick, key []byte, r providerRecord) {
-	k := s.keys[string(key)]
-	if k == nil {
-		k = s.insert(t, key)
+// put adds a record of a provider that the key has none of, in place of another if
+// the key has as many as it may. k and found are what find says of the key.
+func (s *shard) put(k spot, found bool, id ident, who *provider, w word) {
+	if found && k.len() >= s.store.cfg.MaxPerKey {
+		s.drop(&k, s.junior(&k, who))
+		k, found = s.pages.find(id)
 	}
-	if len(k.records) >= s.store.cfg.MaxPerKey {
-		s.drop(k, s.sampler.junior(k, t, s.validity))
+	if !found {
+		s.keys++
 	}
-	k.append(r)
+	s.pages.add(k, found, id, w)
 	s.count(1)
+	s.sweep.sooner(after(w.added(s.now), s.validity))
 }
 
 // restore puts r back, a record of who's.
-func (s *shard) restore(r *ProviderRecord, who *provider) (kept bool) {
+func (s *shard) restore(r *ProviderRecord, id ident, who *provider) (kept bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := s.keys[string(r.Key)]
-	if k != nil {
-		if i, found := k.find(who); found {
-			held := &k.records[i]
-			held.added, held.first = max(held.added, r.Added), min(held.first, r.First)
+	if s.store.closed.Load() {
+		return false
+	}
+	s.touch(max(r.Added, s.store.clock.latest.Load()))
+	k, found := s.pages.find(id)
+	if found {
+		if i, found := s.recordOf(&k, who); found {
+			w := s.pages.word(&k, i)
+			s.pages.set(&k, i, newWord(who.number, max(w.added(s.now), r.Added), s.since(min(w.first(s.now), r.First))))
 			return false
 		}
 	}
-	if s.store.closed.Load() || s.room(r.Added, r.Key, k) != nil {
+	if s.now-r.Added > s.validity || s.room(id, &k, &found) != nil {
 		return false
 	}
-	s.put(r.Added, r.Key, providerRecord{who: who, added: r.Added, first: r.First})
+	s.put(k, found, id, who, newWord(who.number, r.Added, s.since(r.First)))
 	return true
 }
 
-// find returns the record of who's for key.
-func (s *shard) find(key []byte, who *provider) (r providerRecord, found bool) {
+// since returns first, or the longest ago that a word can tell.
+func (s *shard) since(first tick) tick {
+	return max(first, s.now-min(s.now, longestStanding*firstUnit))
+}
+
+// find returns when the record of who's for a key was announced, last and first.
+func (s *shard) find(id ident, who *provider) (added, first tick, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k := s.keys[string(key)]; k != nil {
-		if i, found := k.find(who); found {
-			return k.records[i], true
+	if k, found := s.pages.find(id); found {
+		if i, found := s.recordOf(&k, who); found {
+			w := s.pages.word(&k, i)
+			return w.added(s.now), w.first(s.now), true
 		}
 	}
-	return r, false
+	return 0, 0, false
 }
 
-// admit makes room for one more record of key, k if there is one already.
-func (s *shard) admit(t tick, key []byte, k *providedKey, who *provider) error {
-	newKeys := 1
-	if k != nil {
-		newKeys = 0
-	}
-	if !s.over(newKeys, 2) {
-		return nil
-	}
-	if !who.own && (int(who.refs.Load()) > s.store.cfg.MaxPerProvider || !who.hourly.left(t, 1, int64(s.store.cfg.MaxPerHour), hour)) {
-		return errShare
-	}
-	if k == nil && s.store.radius.beyond(s.farOf(key)) {
-		return errBeyond
-	}
-	return s.room(t, key, k)
-}
-
-// room makes room for one more record of key, k if there is one already: what is
-// too old goes first, then what is farther than key.
-func (s *shard) room(t tick, key []byte, k *providedKey) error {
-	newKeys := 1
-	if k != nil {
-		newKeys = 0
-	}
-	if !s.over(newKeys, 1) || k != nil && len(k.records) >= s.store.cfg.MaxPerKey {
-		return nil // takes another's place
-	}
-	far := s.farOf(key)
-	for s.over(newKeys, 1) && s.expire(t) > 0 {
-	}
-	for s.over(newKeys, 1) {
-		if len(s.far) == 0 || s.far[0].far <= far {
-			return errFarther
-		}
-		s.dropKey(s.far[0])
-	}
-	return nil
-}
-
-// farOf ranks key by its distance from this peer.
-func (s *shard) farOf(key []byte) uint64 {
-	in := keyspace.KeyOf(key)
-	return farFrom(&s.store.cfg.Self, &in)
-}
-
-// over reports whether one more record would exceed a budget divided by share.
-func (s *shard) over(newKeys, share int) bool {
-	return s.records+1 > (s.maxRecords+share-1)/share || len(s.keys)+newKeys > (s.maxKeys+share-1)/share
-}
-
-// insert makes an entry for key without providers; the caller adds the first.
-func (s *shard) insert(t tick, key []byte) *providedKey {
-	in := keyspace.KeyOf(key)
-	k := &providedKey{key: string(key), place: place{slot: unfiled}, rank: rank{far: farFrom(&s.store.cfg.Self, &in)}}
-	s.keys[k.key] = k
-	s.far.add(k)
-	s.due.add(t, after(t, s.validity), k)
-	return k
-}
-
-// appendSample appends a random sample of at most n valid providers of key.
-func (s *shard) appendSample(t tick, key []byte, dst []protocol.Peer, n int) []protocol.Peer {
+// appendSample appends a random sample of at most n valid providers of a key.
+func (s *shard) appendSample(t tick, id ident, dst []protocol.Peer, n int) []protocol.Peer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := s.keys[string(key)]
-	for k != nil {
-		drawn := s.sampler.draw(len(k.records), n)
-		old := firstOld(k, drawn, t, s.validity)
+	s.touch(t)
+	for {
+		k, found := s.pages.find(id)
+		if !found {
+			return dst
+		}
+		drawn := s.sampler.draw(k.len(), n)
+		old := s.firstOld(&k, drawn)
 		if old < 0 {
 			for _, i := range drawn {
-				dst = append(dst, *s.store.book.listed(t, k.records[i].who))
+				dst = append(dst, *s.store.book.listed(s.now, s.who(&k, int(i))))
 			}
 			return dst
 		}
 		// Dropped for good, so drawing again costs nothing in the long run.
-		s.drop(k, old)
-		if len(k.records) == 0 {
-			s.dropKey(k)
-			k = nil
-		}
+		s.drop(&k, old)
 	}
-	return dst
 }
 
 // firstOld returns the first of the drawn records that is too old, -1 if none is.
-func firstOld(k *providedKey, drawn []uint32, t, validity tick) int {
+func (s *shard) firstOld(k *spot, drawn []uint32) int {
 	for _, i := range drawn {
-		if k.records[i].old(t, validity) {
+		if s.pages.word(k, int(i)).old(s.now, s.validity) {
 			return int(i)
 		}
 	}
 	return -1
 }
 
-func (s *shard) removeRecord(key []byte, who *provider) {
+func (s *shard) removeRecord(id ident, who *provider) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := s.keys[string(key)]
-	if k == nil {
-		return
-	}
-	if i, found := k.find(who); found {
-		s.drop(k, i)
-		if len(k.records) == 0 {
-			s.dropKey(k)
+	if k, found := s.pages.find(id); found {
+		if i, found := s.recordOf(&k, who); found {
+			s.drop(&k, i)
 		}
 	}
 }
 
-// drop forgets record i of k, but keeps k.
-func (s *shard) drop(k *providedKey, i int) {
-	s.store.book.release(k.remove(i))
+// recordOf returns which of a key's records is who's. A provider whose last record
+// went meanwhile has lost its number, perhaps to another one.
+func (s *shard) recordOf(k *spot, who *provider) (int, bool) {
+	i, found := s.pages.findNumber(k, who.number)
+	return i, found && s.who(k, i) == who
+}
+
+// who returns the provider of record i of a key.
+func (s *shard) who(k *spot, i int) *provider {
+	return s.store.book.numbers.of(s.pages.word(k, i).number())
+}
+
+// drop forgets record i of a key, and the key with its last one.
+func (s *shard) drop(k *spot, i int) (gone bool) {
+	s.store.book.release(s.who(k, i))
+	if gone = k.len() == 1; gone {
+		s.keys--
+	}
+	s.pages.remove(k, i)
 	s.count(-1)
+	s.pages.tidyEmpty(k.page)
+	return gone
 }
 
-// dropKey forgets k and all its records.
-func (s *shard) dropKey(k *providedKey) {
-	for _, r := range k.records {
-		s.store.book.release(r.who)
+// dropKey forgets a key and all its records.
+func (s *shard) dropKey(k *spot) {
+	for i := range k.len() {
+		s.store.book.release(s.who(k, i))
 	}
-	s.count(-len(k.records))
-	delete(s.keys, k.key)
-	s.far.remove(k)
-	s.due.remove(k)
-}
-
-// expire looks at a few keys that are due, forgets their old records and returns
-// how many records it looked at.
-func (s *shard) expire(t tick) (work int) {
-	for _, k := range s.due.take(t, sweepChunk) {
-		oldest := t
-		work += 1 + len(k.records)
-		for i := len(k.records) - 1; i >= 0; i-- {
-			if k.records[i].old(t, s.validity) {
-				s.drop(k, i)
-			} else {
-				oldest = min(oldest, k.records[i].added)
-			}
-		}
-		if len(k.records) == 0 {
-			s.dropKey(k)
-		} else {
-			s.due.add(t, after(oldest, s.validity), k)
-		}
-	}
-	return work
+	s.count(-k.len())
+	s.keys--
+	s.pages.removeKey(k)
+	s.pages.tidyEmpty(k.page)
 }
 
 func (s *shard) count(n int) {
@@ -258,11 +216,18 @@ func (s *shard) count(n int) {
 	s.store.size.Add(int64(n))
 }
 
-// clear forgets everything.
+// clear forgets everything. The caller holds s.mu.
 func (s *shard) clear() {
+	for s.records > 0 {
+		k := s.pages.last()
+		s.dropKey(&k)
+	}
+}
+
+// discard forgets everything of a store that is closed, and its providers with it.
+func (s *shard) discard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.far) > 0 {
-		s.dropKey(s.far[0])
-	}
+	s.store.size.Add(-int64(s.records))
+	s.pages, s.keys, s.records, s.sweep = pages{}, 0, 0, sweep{}
 }

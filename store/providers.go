@@ -12,20 +12,24 @@ import (
 )
 
 // ProviderStore is the Providers every peer uses: an index in memory from a key
-// to its providers, cut into shards by key. A provider's addresses are held once,
-// however many keys it announced, and encoded once.
+// to its providers, cut into shards by key. A key is known by its place in the
+// keyspace, a record takes 8 bytes and its key 11 for all of them, in pages ordered
+// by distance from this peer; a provider's addresses are held once, however many
+// keys it announced, and encoded once.
 //
 // Who gets in when there is no room:
 //   - A key with MaxPerKey providers takes a new one in place of the shortest
 //     standing among a random few, so that a flood of newcomers mostly displaces
-//     itself.
+//     itself; if many of those few say that they live in one /16 (IPv6: /32), one
+//     of these, so that peers with few subnets do not shut out the others.
 //   - A full shard gives up the key farthest from this peer, and refuses a key that
 //     is farther than all it holds.
 //   - Over half of a budget, a peer that holds MaxPerProvider records, or has got
 //     MaxPerHour within an hour, gets no new ones, and new keys beyond the radius
 //     are refused.
 //
-// That is all the fairness there is: peers behind many ids are not recognised.
+// That is all the fairness there is: peers behind many ids and many addresses are
+// not recognised.
 //
 // Locks: a shard's, then a part of the provider book's; nothing else is called
 // under them.
@@ -71,13 +75,15 @@ func (s *ProviderStore) Append(now time.Time, key []byte, dst []protocol.Peer, m
 	if max <= 0 || len(key) > protocol.MaxProviderKey {
 		return dst, nil
 	}
-	return s.shard(s.hash(key)).appendSample(s.clock.tick(now), key, dst, max), nil
+	id, h := s.place(key)
+	return s.shard(h).appendSample(s.clock.tick(now), id, dst, max), nil
 }
 
 // Remove implements Providers.
 func (s *ProviderStore) Remove(key, id []byte) {
 	if who := s.book.find(s.hash(id), id); who != nil {
-		s.shard(s.hash(key)).removeRecord(key, who)
+		in, h := s.place(key)
+		s.shard(h).removeRecord(in, who)
 	}
 }
 
@@ -101,12 +107,13 @@ func (s *ProviderStore) Advance(now time.Time) {
 		sh := &s.shards[i]
 		for n := 1; n > 0; work += n {
 			sh.mu.Lock()
+			sh.touch(t)
 			n = 0
 			if work < sweepWork {
 				n = sh.expire(t)
 			}
 			if n == 0 {
-				s.next.sooner(sh.due.next())
+				s.next.sooner(sh.sweep.next())
 			}
 			sh.mu.Unlock()
 		}
@@ -125,7 +132,7 @@ func (s *ProviderStore) Keys() int {
 	n := 0
 	for i := range s.shards {
 		s.shards[i].mu.Lock()
-		n += len(s.shards[i].keys)
+		n += s.shards[i].keys
 		s.shards[i].mu.Unlock()
 	}
 	return n
@@ -135,8 +142,9 @@ func (s *ProviderStore) Keys() int {
 func (s *ProviderStore) Close() error {
 	s.closed.Store(true)
 	for i := range s.shards {
-		s.shards[i].clear()
+		s.shards[i].discard()
 	}
+	s.book.discard()
 	s.next.at.Store(0)
 	return nil
 }

@@ -36,7 +36,7 @@ type ProvidersConfig struct {
 	// Self is this peer's place: keys farthest from it are given up first.
 	Self keyspace.Key
 	// Validity of a record since it was last announced, and how long the addresses
-	// that came with an announcement are told; in whole seconds.
+	// that came with an announcement are told; in whole seconds, at most 24 days.
 	Validity, AddrTTL time.Duration
 	// MaxPerKey bounds the providers of one key.
 	MaxPerKey int
@@ -60,6 +60,7 @@ func (c ProvidersConfig) withDefaults() ProvidersConfig {
 	if c.Validity <= 0 {
 		c.Validity = DefaultValidity
 	}
+	c.Validity = min(c.Validity, time.Duration(maxValidity)*time.Second)
 	if c.AddrTTL <= 0 {
 		c.AddrTTL = DefaultAddrTTL
 	}

@@ -3,8 +3,8 @@
 //
 // Values takes every put, ours and a remote peer's, through one rule: validate,
 // compare with what is stored, stamp, store. Providers is an index from a key to
-// the peers that announced it. Both are bounded in count and in bytes, forget by
-// time buckets, never by scans, and when full give up what lies farthest from
+// the peers that announced it. Both are bounded in count and in bytes, forget in
+// small steps without stopping for it, and when full give up what lies farthest from
 // this peer in the keyspace first, because that is what others are asked for.
 // Below Values lies a KV, an ordered byte store that a durable one replaces.
 //

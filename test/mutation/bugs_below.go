@@ -124,13 +124,13 @@ var rpcBugs = []Bug{
 // Bugs in the stores.
 var storeBugs = []Bug{
 	{
-		Name: "provider-never-expires", File: "store/provider_key.go", In: storing,
-		Old: "return t > after(r.added, validity)", New: "return t > after(r.added, 2*validity)",
+		Name: "provider-never-expires", File: "store/provider_word.go", In: storing,
+		Old: "return t-w.added(t) > validity", New: "return t-w.added(t) > 2*validity",
 		Why: "providers are told for twice as long as they promised",
 	},
 	{
 		Name: "announced-again-not-renewed", File: "store/provider_shard.go", In: storing,
-		Old: "before, r.added = r.added, t\n", New: "before = r.added\n",
+		Old: "s.pages.set(&k, i, w.renewed(s.now))\n", New: "",
 		Why: "a provider that announces in time expires all the same",
 	},
 	{
@@ -139,9 +139,9 @@ var storeBugs = []Bug{
 		Why: "addresses of providers that are long gone stay in memory",
 	},
 	{
-		Name: "renewed-key-not-filed", File: "store/provider_shard.go", In: storing,
-		Old: "s.due.add(t, after(oldest, s.validity), k)", New: "_ = oldest",
-		Why: "a key that was renewed once is never looked at again",
+		Name: "what-a-sweep-left-is-forgotten", File: "store/provider_room.go", In: storing,
+		Old: "s.sweep.oldest = min(s.sweep.oldest, w.added(s.now))", New: "",
+		Why: "what was not too old at a sweep stays for up to another validity",
 	},
 	{
 		Name: "moved-item-loses-its-place", File: "store/buckets.go", In: storing,
