@@ -16,14 +16,14 @@ func TestPages(t *testing.T) {
 		want := make(map[ident][]word)
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		// Few distances that differ in few bits, or many.
-		spread := rapid.SampledFrom([]int{30, 2000}).Draw(t, "spread")
+		spread := rapid.SampledFrom([]int{30, 1000}).Draw(t, "spread")
 		anyIdent := func() ident {
 			return ident{uint64(random.IntN(spread)) << rapid.SampledFrom([]int{0, 50}).Draw(t, "shift"), uint16(random.IntN(2))}
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(t *rapid.T) { comparePages(t, &p, want) },
 			"add": func(t *rapid.T) {
-				for range rapid.IntRange(1, 2000).Draw(t, "n") {
+				for range rapid.IntRange(1, 500).Draw(t, "n") {
 					id, w := anyIdent(), newWord(uint32(random.IntN(400)), 7, 7)
 					if slices.ContainsFunc(want[id], func(o word) bool { return o.number() == w.number() }) {
 						continue
@@ -34,7 +34,7 @@ func TestPages(t *testing.T) {
 				}
 			},
 			"remove": func(t *rapid.T) {
-				for range rapid.IntRange(1, 3000).Draw(t, "n") {
+				for range rapid.IntRange(1, 700).Draw(t, "n") {
 					id := anyIdent()
 					k, found := p.find(id)
 					if found != (len(want[id]) > 0) {

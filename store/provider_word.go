@@ -18,7 +18,7 @@ const (
 	// that it does not wrap before the record is announced again.
 	longestStanding = 1 << (firstBits - 1)
 	// maxValidity is the longest validity for which that holds, in seconds.
-	maxValidity tick = longestStanding * firstUnit
+	maxValidity tick = (longestStanding - 2) * firstUnit
 )
 
 func newWord(number uint32, added, first tick) word {
