@@ -81,11 +81,23 @@ func (n *Node) wants(key *keyspace.Key) bool {
 	}
 }
 
-// takeIn has those who wait verified, as many as there is room for in their bucket.
+// overheard notes peers that a refresh has heard of, and will not ask, for buckets
+// that lack members: to verify one of these takes one request, to look for one more.
+func (n *Node) overheard(named []*Contact) {
+	for _, c := range named {
+		p := n.table.prefix(&c.Key)
+		if b := n.table.bucket(&c.Key); b != nil && len(b.members)+len(b.replacements) < n.refresher.enough(p) &&
+			n.table.contact(&c.Key) == nil && (n.cfg.Admit == nil || n.cfg.Admit(c)) && !n.crowded(c) {
+			b.addReplacement(c, n.cfg.K, false)
+		}
+	}
+}
+
+// takeIn has those who wait verified, as many as their bucket lacks.
 func (n *Node) takeIn(now time.Time) {
 	for p := range n.table.buckets {
 		b := &n.table.buckets[p]
-		for room := n.cfg.K - len(b.members); room > 0; room-- {
+		for missing := n.refresher.enough(p) - len(b.members) - n.prober.expected(p); missing > 0; missing-- {
 			c := b.takeReplacement()
 			if c == nil {
 				break

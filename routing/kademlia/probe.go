@@ -59,6 +59,18 @@ func (p *prober) candidate(now time.Time, c *Contact) bool {
 	return true
 }
 
+// expected returns how many candidates for bucket b are being verified, or will be.
+func (p *prober) expected(b int) (count int) {
+	for _, list := range [2][]*Contact{p.waiting, p.asked} {
+		for _, c := range list {
+			if p.node.table.prefix(&c.Key) == b {
+				count++
+			}
+		}
+	}
+	return count
+}
+
 // among returns the position of the peer c in list, or -1.
 func among(list []*Contact, c *Contact) int {
 	return slices.IndexFunc(list, func(o *Contact) bool { return o == c || o.Key == c.Key })

@@ -221,7 +221,11 @@ func (q *query) heard(m *protocol.Message) []*Contact {
 		}
 	}
 	q.closer = closer
-	return q.node.cfg.spreadOut(closer)
+	closer = q.node.cfg.spreadOut(closer)
+	if q.passing {
+		q.node.overheard(closer)
+	}
+	return closer
 }
 
 // finish ends the query and tells its caller.

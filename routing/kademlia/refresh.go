@@ -50,9 +50,8 @@ func (r *refresher) start(now time.Time, forced bool, done func(now time.Time)) 
 		return
 	}
 	r.running, r.forced, r.planned = true, forced, false
-	if r.full = forced || r.rounds > 0; r.full {
-		r.node.takeIn(now)
-	}
+	r.full = forced || r.rounds > 0
+	r.node.takeIn(now)
 	r.node.lookAbout(now, r.node.self.Peer.ID, &lookAbout{bucket: keyspace.Bits, enough: r.node.cfg.K}, r.step)
 }
 
@@ -64,6 +63,7 @@ func (r *refresher) step(now time.Time, res Result) {
 	}
 	if !r.planned {
 		r.planned = true
+		r.node.takeIn(now)
 		r.keys = randomKeys(r.node.cfg.Rand, &r.node.table.self, r.wanted(now))
 	}
 	if len(r.keys) == 0 {
@@ -104,7 +104,7 @@ func (r *refresher) wanted(now time.Time) (set uint32) {
 	deepest := min(t.depth(), maxRefreshPrefix, len(t.buckets)-1)
 	for p := 0; p <= deepest; p++ {
 		b := &t.buckets[p]
-		if r.forced || len(b.members) < r.enough(p) && b.refreshed <= due {
+		if r.forced || len(b.members)+r.node.prober.expected(p) < r.enough(p) && b.refreshed <= due {
 			set |= 1 << p
 		}
 	}
