@@ -113,7 +113,7 @@ func TestPicturesOfNearlyNothing(t *testing.T) {
 
 // docs/sim-scale.svg shows the runs of docs/sim-scale.json. Both are made anew by
 //
-//	go test ./routing/sim -run ScalePicture -v -sizes 1000,2000,5000,10000,20000 -timeout 2h
+//	go test ./routing/sim -run ScalePicture -v -sizes 1000,3000,10000,30000,100000 -timeout 2h
 func TestScalePicture(t *testing.T) {
 	const figures, picture = "../../docs/sim-scale.json", "../../docs/sim-scale.svg"
 	if *sizes != "" {
@@ -144,8 +144,8 @@ func TestScalePicture(t *testing.T) {
 	compare(t, picture, drawn.Bytes())
 }
 
-// sweep makes the runs of docs/sim-scale.json: calm networks, with refresh and
-// probes every hour, so that joining is not mixed with them.
+// sweep makes the runs of docs/sim-scale.json: calm networks, without refresh and
+// probes of members, so that joining is not mixed with them.
 func sweep(t *testing.T, sizes string) []Report {
 	t.Helper()
 	var all []int
@@ -156,7 +156,7 @@ func sweep(t *testing.T, sizes string) []Report {
 		}
 		all = append(all, n)
 	}
-	cfg := Config{Seed: 1, Lookups: 4000, Rate: 50, Node: kademlia.Config{Timing: kademlia.Timing{Refresh: time.Hour, Probe: time.Hour}}}
+	cfg := Config{Seed: 1, JoinRate: *joinRate, Lookups: 4000, Rate: 50, Node: kademlia.Config{Timing: calm}}
 	reports, err := Sweep(t.Context(), cfg, all, nil)
 	var table bytes.Buffer
 	if err := errors.Join(err, WriteSweepText(&table, reports)); err != nil {
