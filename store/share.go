@@ -6,8 +6,9 @@ import "sync/atomic"
 // pressure in an hour (reliability.md P8, P9).
 const DefaultMaxPerHour = 1000
 
-// share is what one peer has had of what it may have in a period: a bucket that is
-// full to begin with and fills up again in that time. It is kept as the moment at
+// share is what one peer has had of what it may have in a period: a bucket of half
+// of that, which is full to begin with and fills up again in that time, so that in
+// no period it gets more than all. It is kept as the moment at
 // which it will be full again (the generic cell rate algorithm of ATM networks), so
 // that nothing is lost or won by rounding. The zero value is a full bucket of any
 // size. Methods may be called from any goroutine.
@@ -24,8 +25,11 @@ const (
 // left reports whether n of most are left at t; below zero there is no bound.
 func (s *share) left(t tick, n, most int64, period uint64) bool {
 	now := uint64(t) * parts
-	return most < 0 || n <= most && max(s.full.Load(), now)+cost(n, most, period) <= now+period
+	return most < 0 || n <= room(most) && max(s.full.Load(), now)+cost(n, most, period) <= now+period
 }
+
+// room is what a bucket holds, for a peer that may have so many: one at least.
+func room(most int64) int64 { return max(1, most/2) }
 
 // take takes n of most out at t if they are left. With force it takes what there is
 // otherwise.
@@ -35,18 +39,12 @@ func (s *share) take(t tick, n, most int64, period uint64, force bool) bool {
 		if !force && !s.left(t, n, most, period) {
 			return false
 		}
-		if s.full.CompareAndSwap(full, min(max(full, now)+cost(min(n, most), most, period), now+period)) {
+		if s.full.CompareAndSwap(full, min(max(full, now)+cost(min(n, room(most)), most, period), now+period)) {
 			return true
 		}
 	}
 	return true
 }
 
-// cost is the time in which n of most come in, rounded down. Both are far below
-// 2^32 wherever it matters, and a period below 2^40.
-func cost(n, most int64, period uint64) uint64 {
-	if most == 0 {
-		return period
-	}
-	return period / uint64(most) * uint64(n)
-}
+// cost is the time in which n, which a bucket holds, come in.
+func cost(n, most int64, period uint64) uint64 { return period / uint64(room(most)) * uint64(n) }

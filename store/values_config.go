@@ -38,7 +38,8 @@ type ValuesConfig struct {
 	// MaxRecords and MaxBytes bound all records.
 	MaxRecords int
 	MaxBytes   int64
-	// MaxPerHour is how many new values one other peer gets in in an hour, and
+	// MaxPerHour is how many new values one other peer gets in in an hour, half of
+	// them at once, and
 	// MaxBytesPerPeer how many bytes of new ones in the time a value is kept, while
 	// the store is over half of a budget; below zero: any number.
 	MaxPerHour      int

@@ -260,6 +260,7 @@ func TestIdleGivesWay(t *testing.T) {
 	s := newSlots(4, 1, values{})
 	s.now = func() time.Time { return now }
 	come := func(streams int) *somebody {
+		now = now.Add(time.Millisecond) // nobody comes at the same moment as another
 		c := &somebody{id: "stranger", direction: network.DirInbound, streams: streams, closed: make(chan struct{})}
 		s.Connected(nil, c)
 		return c

@@ -52,7 +52,7 @@ func spammed(j *judge) {
 		records = float64(finish.Values - begin.Values)
 		j.most("bytes of one peer taken", "8 MiB", records*size, store.DefaultMaxBytesPerPeer)
 	}
-	j.most("records of one peer taken", "1,000 an hour", records, store.DefaultMaxPerHour)
+	j.most("records of one peer taken", "1,000 an hour (half of them at once)", records, store.DefaultMaxPerHour)
 	var refused float64
 	for kind, of := range j.t.During.Finish.DHT.Server.Types {
 		refused += float64(of.Refused - j.t.During.Begin.DHT.Server.Types[kind].Refused)
