@@ -45,7 +45,8 @@ type ProvidersConfig struct {
 	MaxKeys, MaxRecords int
 	// MaxPerProvider is the number of records beyond which a peer other than Self
 	// gets no new ones while the store is over half of a budget, MaxPerHour that of
-	// the new ones it gets in an hour then (below zero: any number).
+	// the new ones it gets in an hour then, half of them at once (below zero: any
+	// number).
 	MaxPerProvider int
 	MaxPerHour     int
 	// MaxAddrBytes bounds all addresses; beyond it, those announced longest ago are

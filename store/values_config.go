@@ -38,10 +38,9 @@ type ValuesConfig struct {
 	// MaxRecords and MaxBytes bound all records.
 	MaxRecords int
 	MaxBytes   int64
-	// MaxPerHour is how many new values one other peer gets in in an hour, half of
-	// them at once, and
-	// MaxBytesPerPeer how many bytes of new ones in the time a value is kept, while
-	// the store is over half of a budget; below zero: any number.
+	// MaxPerHour is how many new values one other peer gets in in an hour, and
+	// MaxBytesPerPeer how many bytes of new ones in the time a value is kept, half of
+	// that at once, while the store is over half of a budget; below zero: any number.
 	MaxPerHour      int
 	MaxBytesPerPeer int64
 }
