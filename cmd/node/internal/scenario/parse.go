@@ -65,7 +65,7 @@ func (p *parsing) at(path, format string, args ...any) error {
 	if line := p.places[path].line; line > 0 {
 		where = fmt.Sprintf("%s:%d", p.name, line)
 	}
-	return fmt.Errorf("%s: %s: %s", where, path, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%s: %s: %s", where, legible(path), fmt.Sprintf(format, args...))
 }
 
 // ranges checks every value that was given.

@@ -202,6 +202,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(text)
 	}
+	f.Add([]byte("summary = 'a'\n[expect]\n" + strings.Repeat("R", 2000) + " = '1'"))
 	f.Add([]byte("summary = 'a'\nlink = {dial = 3}\nnode.timing.slot = '1h'\n[expect]\n\"p9\\u0035\" = '<= 2 × clean'"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := Parse("x.toml", text)
