@@ -18,8 +18,7 @@ func TestNothingIsReplacedWhileBootstrapping(t *testing.T) {
 		small := func(c *Config) { c.K = 5 } // so that buckets are full
 		w.grow(honest, small)
 		inside := make(map[peer.ID]bool)
-		var victim *member
-		victim = w.add(honest, func(c *Config) {
+		victim := w.add(honest, func(c *Config) {
 			small(c)
 			c.Trace = &Trace{
 				Admitted: func(c *Contact) { inside[c.ID] = true },
