@@ -38,8 +38,8 @@
 // scale, which goes on while the program runs and by what is known of the time
 // between two runs (see mark); standing is how long before added the record was
 // first announced, in units of 64 seconds. A provider is written again before the
-// second of its records, so that a damaged byte takes one record away, not all of
-// a provider.
+// second and the eighth of its records, so that a damaged byte takes one record
+// away, not all of a provider.
 //
 // Invariant: whatever state the files are in, Open reads everything in them that
 // has its checksum right, and nothing else.

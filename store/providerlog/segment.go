@@ -68,27 +68,26 @@ func (s *segment) reach(t uint32) {
 }
 
 // names numbers the providers of one segment. Each is written before its first
-// record and once more before its second: no single damage to the file takes more
-// than one record away.
+// record, once more before its second and before its eighth: no single damage to the
+// file takes more than one record away, and two seldom do.
 type names map[*protocol.Peer]name
 
 type name struct {
 	number uint32
-	twice  bool
+	uses   uint8 // counted up to eight
 }
 
 // number returns what p is called in the segment, and whether that must be
 // written first.
 func (n names) number(p *protocol.Peer) (number uint32, tell bool) {
-	known, ok := n[p]
-	switch {
-	case !ok:
-		known.number = uint32(len(n)) + 1
-	case known.twice:
+	known := n[p]
+	if known.uses == 8 {
 		return known.number, false
-	default:
-		known.twice = true
 	}
+	if known.uses == 0 {
+		known.number = uint32(len(n)) + 1
+	}
+	known.uses++
 	n[p] = known
-	return known.number, true
+	return known.number, known.uses == 1 || known.uses == 2 || known.uses == 8
 }

@@ -62,9 +62,8 @@ type Store struct {
 	work   work
 	closed atomic.Bool
 
-	syncing sync.Mutex // held while files are synced
-	health  health
-	loaded  Loaded
+	health health
+	loaded Loaded
 }
 
 // times is what a Store knows of time, in seconds.
@@ -83,6 +82,8 @@ type work struct {
 	flush chan chan error // someone waits until all is written
 	stop  chan struct{}
 	ended sync.WaitGroup
+	// syncing has room for whoever syncs files now.
+	syncing chan struct{}
 }
 
 var _ store.Providers = (*Store)(nil)
@@ -128,7 +129,7 @@ func newStore(dir string, cfg Config) *Store {
 	validity := uint32(min(cfg.Providers.Validity/time.Second, 1<<30))
 	s := &Store{
 		index: store.NewProviders(cfg.Providers), cfg: cfg, dir: dir, disk: cfg.disk,
-		work: work{dirty: make(chan struct{}, 1), flush: make(chan chan error), stop: make(chan struct{})},
+		work: work{dirty: make(chan struct{}, 1), flush: make(chan chan error), stop: make(chan struct{}), syncing: make(chan struct{}, 1)},
 	}
 	s.times.validity, s.times.quantum = validity, validity/256+1
 	s.tail.limits = limits{segment: maxSegment, pending: cfg.MaxPending, roomy: roomy, span: max(validity/spans, 1)}

@@ -142,8 +142,8 @@ func (s *Store) keep() {
 
 // syncFiles makes what is written safe and closes files that are complete.
 func (s *Store) syncFiles() error {
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
+	s.work.syncing <- struct{}{}
+	defer func() { <-s.work.syncing }()
 	var errs []error
 	for _, u := range s.tail.unsynced() {
 		if err := s.syncFile(u); err != nil {
