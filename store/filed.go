@@ -39,6 +39,8 @@ const (
 	// filedCost is what a record in a Filed is charged besides its stored form: its keys
 	// in a database on disk.
 	filedCost = 100
+	// filedChunk is how many records are forgotten under one hold of the lock.
+	filedChunk = 1024
 	// tellEvery is how often a Filed is told the time, in seconds: by so much a crash
 	// together with a clock set back may lengthen a record's life.
 	tellEvery = 600
@@ -225,7 +227,7 @@ func (x *filedIndex) dropOld(t tick) (int, error) {
 	if x.maxAge == 0 || t <= x.maxAge || !x.old(t, max(x.oldest, 1)) {
 		return 0, nil
 	}
-	n, err := x.kv.DropOld(t-x.maxAge-1, sweepChunk)
+	n, err := x.kv.DropOld(t-x.maxAge-1, filedChunk)
 	if err == nil {
 		x.oldest, err = x.kv.Oldest()
 	}

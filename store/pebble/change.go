@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -99,7 +100,7 @@ type tx struct {
 	batch   *lsm.Batch // nil if empty
 	totals  totals
 	pending map[keyspace.Key]pending // what the batch does, for those who come after
-	lowest  uint32                   // tick of all that the batch files, 0 if it files nothing
+	lowest  []byte                   // key of the order of age that the batch sets, empty if it sets none
 	room    []byte
 }
 
@@ -150,10 +151,13 @@ func (tx *tx) put(key *keyspace.Key, r record) error {
 		tx.room = appendFiledKey(tx.room[:0], old.at, key)
 		err = b.Delete(tx.room, nil)
 	}
-	if r.at != 0 && old.at != r.at {
+	if r.at != 0 && (old.at != r.at || old.size != len(r.value)) {
 		tx.room = appendFiledKey(tx.room[:0], r.at, key)
-		err = errors.Join(err, b.Set(tx.room, nil, nil))
-		tx.lowest = min(tx.lowest-1, r.at-1) + 1
+		size := binary.AppendUvarint(nil, uint64(len(r.value)))
+		err = errors.Join(err, b.Set(tx.room, size, nil))
+		if len(tx.lowest) == 0 || string(tx.room) < string(tx.lowest) {
+			tx.lowest = append(tx.lowest[:0], tx.room...)
+		}
 	}
 	tx.room = appendRecordKey(tx.room[:0], key)
 	tx.room = appendRecord(tx.room, key, r)
@@ -169,6 +173,11 @@ func (tx *tx) delete(key *keyspace.Key) error {
 	if err != nil || !old.held {
 		return err
 	}
+	return tx.drop(key, old)
+}
+
+// drop forgets key's record, which is old.
+func (tx *tx) drop(key *keyspace.Key, old pending) (err error) {
 	b := tx.open()
 	if old.at != 0 {
 		tx.room = appendFiledKey(tx.room[:0], old.at, key)
@@ -230,9 +239,9 @@ func (tx *tx) commit() error {
 		tx.kv.damage.lost.remove(&key)
 	}
 	clear(tx.pending)
-	if tx.lowest != 0 {
+	if len(tx.lowest) > 0 {
 		tx.kv.front.lower(tx.lowest)
-		tx.lowest = 0
+		tx.lowest = tx.lowest[:0]
 	}
 	tx.kv.syncs.written.Add(1)
 	return nil

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -34,19 +35,13 @@ func (tx *tx) dropOld(last uint32, n int) (int, error) {
 	if last != ^uint32(0) {
 		upper = binary.BigEndian.AppendUint32([]byte{prefixFiled}, last+1)
 	}
-	front := &tx.kv.front
-	front.mu.Lock()
-	lower := front.key()
-	front.mu.Unlock()
-	it, err := tx.db.NewIter(&lsm.IterOptions{LowerBound: lower, UpperBound: upper})
+	it, err := tx.db.NewIter(&lsm.IterOptions{LowerBound: tx.kv.front.get(), UpperBound: upper})
 	if err != nil {
 		return 0, fmt.Errorf("store: reading: %w", err)
 	}
 	dropped := 0
 	for ok := it.First(); ok && dropped < n && err == nil; ok = it.Next() {
-		key := keyspace.Key(it.Key()[5:])
-		at := binary.BigEndian.Uint32(it.Key()[1:])
-		err = tx.dropAt(&key, at)
+		err = tx.dropFiled(it.Key(), it.Value())
 		dropped++
 	}
 	if closed := it.Close(); closed != nil && err == nil {
@@ -55,40 +50,51 @@ func (tx *tx) dropOld(last uint32, n int) (int, error) {
 	return dropped, err
 }
 
-// dropAt forgets key's record if it is filed under the tick at, as the order says. If it
-// is not, a block that was damaged held it: then only the order is mended.
-func (tx *tx) dropAt(key *keyspace.Key, at uint32) error {
-	old, err := tx.held(key)
-	if err != nil {
-		return err
+// dropFiled forgets the record that an entry of the order of age is of. Both are always
+// written together, so that the record need not be read, unless something is damaged: then
+// there may be a record that is younger.
+func (tx *tx) dropFiled(filed, value []byte) error {
+	at, key := binary.BigEndian.Uint32(filed[1:]), keyspace.Key(filed[5:])
+	size, used := binary.Uvarint(value)
+	old := pending{held: true, size: int(size), at: at}
+	if tx.kv.damage.found.Load() || used <= 0 {
+		var err error
+		if old, err = tx.held(&key); err != nil {
+			return err
+		}
 	}
 	if old.held && old.at == at {
-		return tx.delete(key)
+		return tx.drop(&key, old)
 	}
-	tx.room = appendFiledKey(tx.room[:0], at, key)
-	if err := tx.open().Delete(tx.room, nil); err != nil {
+	if err := tx.open().Delete(filed, nil); err != nil {
 		return fmt.Errorf("store: writing: %w", err)
 	}
 	return nil
 }
 
-// front is a tick before which nothing is filed. Reading the order of age from there
+// front is a key of the order of age before which nothing is filed. Reading from there
 // spares walking over all that was forgotten and is not yet cleaned up.
 type front struct {
-	mu   sync.Mutex
-	tick uint32
+	mu  sync.Mutex
+	key []byte // not changed, but replaced
 }
 
-// key returns where to read from. f.mu is held.
-func (f *front) key() []byte {
-	return binary.BigEndian.AppendUint32([]byte{prefixFiled}, f.tick)
-}
-
-// lower makes room for what was filed under this tick, and can be seen.
-func (f *front) lower(tick uint32) {
+func (f *front) get() []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tick = min(f.tick, tick)
+	if f.key == nil {
+		return []byte{prefixFiled}
+	}
+	return f.key
+}
+
+// lower makes room for what was filed under this key, and can be seen.
+func (f *front) lower(key []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.key != nil && string(key) < string(f.key) {
+		f.key = bytes.Clone(key)
+	}
 }
 
 // Oldest implements store.Filed.
@@ -100,14 +106,18 @@ func (kv *KV) Oldest() (uint32, error) {
 	}
 	kv.front.mu.Lock()
 	defer kv.front.mu.Unlock()
-	it, err := kv.db.NewIter(&lsm.IterOptions{LowerBound: kv.front.key(), UpperBound: []byte{prefixFiled + 1}})
+	lower := kv.front.key
+	if lower == nil {
+		lower = []byte{prefixFiled}
+	}
+	it, err := kv.db.NewIter(&lsm.IterOptions{LowerBound: lower, UpperBound: []byte{prefixFiled + 1}})
 	if err != nil {
 		return 0, fmt.Errorf("store: reading: %w", err)
 	}
 	at := uint32(0)
 	if it.First() {
 		at = binary.BigEndian.Uint32(it.Key()[1:])
-		kv.front.tick = at
+		kv.front.key = bytes.Clone(it.Key())
 	}
 	if err := it.Close(); err != nil {
 		return 0, fmt.Errorf("store: reading: %w", err)
