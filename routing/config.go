@@ -45,6 +45,10 @@ const MaxParallel = 256
 // Subnets are not limited: tests and clusters share an address.
 var PrivateRate = rpc.Rate{PerSecond: 500, Burst: 1000}
 
+// burstsOf is how many peers' rates all peers together may take of their bursts
+// unless Config.Serving says otherwise (rpc.Limits.Bursts, reliability.md P2).
+const burstsOf = 2
+
 // Config is what a DHT needs. The zero value makes a serving member of a private
 // network that nobody else is in yet.
 type Config struct {
@@ -100,7 +104,8 @@ type Filters struct {
 // Serving is how requests of others are admitted.
 type Serving struct {
 	// Limit shapes the gate before the handlers; the zero Limit.PerPeer means
-	// PrivateRate, a PerSecond below zero no limit.
+	// PrivateRate, a PerSecond below zero no limit; the zero Limit.Bursts means twice
+	// its PerSecond, below zero that each peer's burst is its own.
 	Limit rpc.LimiterConfig
 	// Load bounds how many requests are handled at a time and orders those that
 	// wait; a nil Load.Entitled means that half is reserved for the table's peers.
@@ -196,6 +201,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Serving.Limit.PerPeer == (rpc.Rate{}) {
 		c.Serving.Limit.PerPeer = PrivateRate
+	}
+	if c.Serving.Limit.Bursts == 0 {
+		c.Serving.Limit.Bursts = burstsOf * c.Serving.Limit.PerPeer.PerSecond
 	}
 	c.Serving.Streams.Protocol = c.Protocol
 	return c, nil

@@ -47,7 +47,7 @@ func TestConfigIsChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if private := cfg.Protocol == ""; private != (got.JSONProtocol == DefaultJSONProtocol) || got.K != 20 || got.Serving.Streams.Protocol != got.Protocol {
+		if private := cfg.Protocol == ""; private != (got.JSONProtocol == DefaultJSONProtocol) || got.K != 20 || got.Serving.Streams.Protocol != got.Protocol || got.Serving.Limit.Bursts != 1000 {
 			t.Errorf("defaults of %v: %+v", cfg.Protocol, got)
 		}
 	}

@@ -90,6 +90,7 @@ func (a *app) setThrottle() *cobra.Command {
 	}{
 		{"peer-rate", "`units` a second for each peer", &r.PeerRate},
 		{"peer-burst", "`units` at once for each peer (default: ten seconds' worth of a new rate)", &r.PeerBurst},
+		{"bursts", "`units` a second that all peers together may take of their bursts", &r.Bursts},
 		{"total", "`units` a second for all peers together", &r.TotalRate},
 		{"total-burst", "`units` at once for all peers together", &r.TotalBurst},
 		{"near", "how many `times` a peer's rate a /24 (IPv6: /56) gets", &r.Near},
@@ -179,6 +180,7 @@ func writeLimits(w io.Writer, t *control.Throttle) {
 	tw := tabwriter.NewWriter(w, 11, 0, 2, ' ', 0)
 	l := &t.Limits
 	fmt.Fprintf(tw, "a peer\t%s, %s of answers\n", rate(l.PeerRate, l.PeerBurst), perSecond(l.Egress, "bytes"))
+	fmt.Fprintf(tw, "bursts\tof all peers together %s\n", perSecond(l.Bursts, "units"))
 	fmt.Fprintf(tw, "a subnet\t/24 or /56: %s; /16 or /48: %s\n", times(l.Near), times(l.Far))
 	fmt.Fprintf(tw, "in total\t%s\n", rate(l.TotalRate, l.TotalBurst))
 	fmt.Fprintf(tw, "workers\t%d, %d busy, %s waiting\n", t.Workers, t.Busy, count(t.Waiting, "request"))

@@ -19,8 +19,8 @@ func TestThrottle(t *testing.T) {
 		!strings.Contains(got, "held back  nobody") || !strings.Contains(got, "in total   no limit") || strings.Contains(got, "requests   0 served") {
 		t.Errorf("before:\n%s", got)
 	}
-	set := u.kdht("throttle", "set", "--name", "node", "--peer-rate", "0.001", "--peer-burst", "1", "--total", "50", "--near", "8", "--workers", "3").ok()
-	for _, says := range []string{"a peer     0.001 units/s, 1 at once", "/24 or /56: 8 peers' worth; /16 or /48: no limit", "in total   50 units/s, 500 at once", "workers    3,"} {
+	set := u.kdht("throttle", "set", "--name", "node", "--peer-rate", "0.001", "--peer-burst", "1", "--total", "50", "--near", "8", "--bursts", "70", "--workers", "3").ok()
+	for _, says := range []string{"a peer     0.001 units/s, 1 at once", "/24 or /56: 8 peers' worth; /16 or /48: no limit", "in total   50 units/s, 500 at once", "bursts     of all peers together 70 units/s", "workers    3,"} {
 		if !strings.Contains(set, says) {
 			t.Errorf("set lacks %q:\n%s", says, set)
 		}

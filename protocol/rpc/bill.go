@@ -13,6 +13,7 @@ type payer int
 const (
 	byPeer payer = iota
 	byEgress
+	byBursts // of the peer's opening
 	byNear
 	byFar
 	inTotal
@@ -25,6 +26,7 @@ const (
 type bill struct {
 	buckets [payers]*bucket
 	rates   [payers]Rate
+	shared  *bucket // of all peers' bursts
 }
 
 // bill finds the buckets of from. The lock is held, and stays held while the
@@ -39,6 +41,12 @@ func (l *Limiter) bill(now time.Time, from protocol.Remote) bill {
 		b.buckets[byPeer], b.rates[byPeer] = l.peers.get(from.Peer, at, r), r
 		if from.IP.IsValid() && l.limits.Near+l.limits.Far > 0 {
 			l.billSubnets(&b, from.IP, at)
+		}
+		if l.limits.Bursts > 0 {
+			opening := l.limits.opening()
+			b.buckets[byBursts], b.rates[byBursts] = l.openings.get(from.Peer, at, opening), opening
+			l.shared.refill(at, l.limits.shared())
+			b.shared = &l.shared
 		}
 	}
 	if r := l.limits.egress(); r.limited() {
@@ -73,6 +81,8 @@ func (l *Limiter) rate(p payer) Rate {
 		return l.limits.PerPeer.times(l.limits.Near)
 	case byFar:
 		return l.limits.PerPeer.times(l.limits.Far)
+	case byBursts:
+		return l.limits.opening()
 	}
 	return l.limits.Total
 }
@@ -92,7 +102,7 @@ func subnetsOf(ip netip.Addr) (near, far netip.Prefix) {
 // debt, byNobody if all can.
 func (b *bill) refusal(cost, maxDebt float64) payer {
 	for p, bk := range b.buckets {
-		if bk == nil {
+		if bk == nil || payer(p) == byBursts { // a burst that others use is waited for, not refused
 			continue
 		}
 		debt, price := maxDebt*b.rates[p].PerSecond, cost
@@ -127,9 +137,12 @@ func (b *bill) pay(units, bytes float64) (pause time.Duration, because payer) {
 		if bk == nil {
 			continue
 		}
-		if payer(p) == byEgress {
+		switch payer(p) {
+		case byEgress:
 			bk.level -= bytes
-		} else {
+		case byBursts:
+			b.open(units)
+		default:
 			bk.level -= units
 		}
 		d := bk.pause(b.rates[p])
@@ -141,6 +154,17 @@ func (b *bill) pay(units, bytes float64) (pause time.Duration, because payer) {
 		}
 	}
 	return pause, because
+}
+
+// open takes units from the peer's opening, and what that lacks from what all peers'
+// bursts share. What neither has is the opening's debt.
+func (b *bill) open(units float64) {
+	own := b.buckets[byBursts]
+	own.level -= units
+	if part := min(-own.level, b.shared.level); part > 0 {
+		own.level += part
+		b.shared.level -= part
+	}
 }
 
 // entitled returns how full the peer's own bucket is, 0 to 1; 0 if peers are not

@@ -50,7 +50,7 @@ type Limited struct {
 	Peer   peer.ID
 	Subnet netip.Prefix
 	// Reason says which budget was used up, the last time: "peer", "egress" (of
-	// answers to the peer), "subnet" or "total".
+	// answers to the peer), "bursts" (of all peers together), "subnet" or "total".
 	Reason string
 	// Level is what its bucket holds in units, or bytes of egress; below zero it is in debt, and Wait is
 	// how long until that is paid. Zero: it is served at once.
@@ -63,7 +63,7 @@ type Limited struct {
 }
 
 // reasons are the names of payers.
-var reasons = [payers]string{byPeer: "peer", byEgress: "egress", byNear: "subnet", byFar: "subnet", inTotal: "total"}
+var reasons = [payers]string{byPeer: "peer", byEgress: "egress", byBursts: "bursts", byNear: "subnet", byFar: "subnet", inTotal: "total"}
 
 // Limited returns at most limit of those that are limited now or were in the last
 // ten minutes, most refused first, then most paused. It remembers them as long as
@@ -135,6 +135,7 @@ func (l *Limiter) Release(id peer.ID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	held := release(l.peers, id, l.limits.PerPeer)
+	release(l.openings, id, l.limits.opening())
 	return release(l.egress, id, l.limits.egress()) || held
 }
 

@@ -237,6 +237,7 @@ func TestLimitsValid(t *testing.T) {
 		{Limits{Near: -8}, false},
 		{Limits{Far: math.NaN()}, false},
 		{Limits{Egress: math.Inf(-1)}, false},
+		{Limits{Bursts: math.NaN()}, false},
 	} {
 		if c.limits.Valid() != c.valid {
 			t.Errorf("%+v: want %v", c.limits, c.valid)

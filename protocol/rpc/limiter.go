@@ -34,6 +34,8 @@ type LimiterConfig struct {
 	Subnets bool
 	// Egress bounds the answers sent to one peer in bytes a second, see Limits.
 	Egress float64
+	// Bursts bounds what all peers together take of their bursts, see Limits.
+	Bursts float64
 	// MaxPeers is how many peers (and how many subnets) are told apart; 0 means
 	// 4096, about 1.5 MB. Beyond it the longest silent one is forgotten.
 	MaxPeers int
@@ -44,7 +46,7 @@ type LimiterConfig struct {
 }
 
 // Limiter is a Gate of token buckets: one per peer, and one for the bytes it is
-// sent, optionally one per subnet, one in total. Each request costs units by type and by size, answers cost units
+// sent, optionally one per subnet, one in total, one for bursts. Each request costs units by type and by size, answers cost units
 // by size. Who is in debt is paused until it is paid; who is so deep in debt that
 // not even the pauses can have been kept is refused with ErrLimited.
 //
@@ -53,6 +55,11 @@ type LimiterConfig struct {
 // served last. Debt of the total bucket is laid on the peers by how empty their
 // own buckets are: a quiet peer with a full bucket is hardly paused, and refused
 // only when the total debt is at its bound; a busy one is refused at half of it.
+//
+// Where bursts are shared (Limits.Bursts), few peers in a hurry have their whole
+// bursts, and many at once are paused to their rates, each after an opening of its
+// own: so a crowd of strangers cannot ask in one moment for what takes a second to
+// serve, during which all others wait.
 //
 // A new peer starts with a full burst while the table has room or the longest
 // silent peer has refilled; under churn pressure it starts with what that peer
@@ -72,6 +79,9 @@ type Limiter struct {
 	far    *buckets[netip.Prefix]
 	all    bucket
 	stats  LimiterStats
+
+	openings *buckets[peer.ID]
+	shared   bucket
 }
 
 // LimiterStats is a snapshot of what a limiter has done.
@@ -107,8 +117,10 @@ func NewLimiter(cfg LimiterConfig) *Limiter {
 		egress: newBuckets[peer.ID](cfg.MaxPeers),
 		near:   newBuckets[netip.Prefix](cfg.MaxPeers),
 		far:    newBuckets[netip.Prefix](cfg.MaxPeers),
+
+		openings: newBuckets[peer.ID](cfg.MaxPeers),
 	}
-	limits := Limits{PerPeer: cfg.PerPeer, Total: cfg.Total, Egress: cfg.Egress}
+	limits := Limits{PerPeer: cfg.PerPeer, Total: cfg.Total, Egress: cfg.Egress, Bursts: cfg.Bursts}
 	if cfg.Subnets {
 		limits.Near, limits.Far = NearFactor, FarFactor
 	}

@@ -17,7 +17,19 @@ type Limits struct {
 	// as many at once, besides what answers cost in units; 0 means DefaultEgress, or
 	// no bound if PerPeer sets none; below zero no bound.
 	Egress float64
+	// Bursts is how many units a second all peers together may take of their bursts,
+	// besides an opening that each has to itself (see openingShare), and two peers'
+	// bursts at once: beyond it, peers are paused to their rates. 0 or less: each
+	// peer's burst is its own, however many come at a time.
+	Bursts float64
 }
+
+// openingShare of a peer's burst it has at once whatever the others do: more than
+// a lookup asks of one peer, and 32 peers' are two peers' bursts.
+const openingShare = 1. / 16
+
+// sharedBursts is how many peers' bursts there are at once for all of them.
+const sharedBursts = 2
 
 // DefaultPeerRate is what one peer gets unless told otherwise: far above what
 // honest peers ask for but in bursts (reliability.md §3).
@@ -53,10 +65,20 @@ const egressBurst = 4
 // egress returns the rate of answers in bytes.
 func (l Limits) egress() Rate { return Rate{PerSecond: l.Egress, Burst: egressBurst * l.Egress} }
 
+// opening returns what a peer's share of its own burst is filled with.
+func (l Limits) opening() Rate {
+	return Rate{PerSecond: l.PerPeer.PerSecond, Burst: openingShare * l.PerPeer.Burst}
+}
+
+// shared returns what is there for all peers' bursts.
+func (l Limits) shared() Rate {
+	return Rate{PerSecond: l.Bursts, Burst: sharedBursts * l.PerPeer.Burst}
+}
+
 // Valid reports whether all figures are numbers that make sense; Set takes others
 // as well, but nobody is served what they say.
 func (l Limits) Valid() bool {
-	for _, x := range [...]float64{l.PerPeer.PerSecond, l.PerPeer.Burst, l.Total.PerSecond, l.Total.Burst, l.Near, l.Far, l.Egress} {
+	for _, x := range [...]float64{l.PerPeer.PerSecond, l.PerPeer.Burst, l.Total.PerSecond, l.Total.Burst, l.Near, l.Far, l.Egress, l.Bursts} {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return false
 		}
@@ -65,13 +87,16 @@ func (l Limits) Valid() bool {
 }
 
 // Set changes the limits from now on. Levels stay, but none stays above its new
-// burst. The total's bucket starts full when it begins to limit.
+// burst. The buckets for all peers together start full when they begin to limit.
 func (l *Limiter) Set(to Limits) {
 	to = to.filled()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.limits.Total.limited() {
 		l.all.level = to.Total.Burst
+	}
+	if l.limits.Bursts <= 0 {
+		l.shared.level = to.shared().Burst
 	}
 	l.limits = to
 }

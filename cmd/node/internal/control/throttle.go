@@ -46,13 +46,15 @@ type Limits struct {
 	Far  float64 `json:"far"`
 	// Egress is bytes a second of answers to one peer.
 	Egress float64 `json:"egress"`
+	// Bursts is what all peers together may take of their bursts, units a second.
+	Bursts float64 `json:"bursts"`
 }
 
 // Limited is a peer or a subnet that is held back, or everybody if both are empty.
 type Limited struct {
 	Peer   string `json:"peer,omitempty"`
 	Subnet string `json:"subnet,omitempty"`
-	// Reason says which budget is used up: "peer", "egress", "subnet" or "total".
+	// Reason says which budget is used up: "peer", "egress", "bursts", "subnet" or "total".
 	Reason string `json:"reason"`
 	// Level is what is left of it in units, or bytes of egress, below zero a debt that
 	// is paid after Wait milliseconds.
@@ -74,6 +76,7 @@ type SetThrottleRequest struct {
 	Near       *float64 `json:"near,omitempty"`
 	Far        *float64 `json:"far,omitempty"`
 	Egress     *float64 `json:"egress,omitempty"`
+	Bursts     *float64 `json:"bursts,omitempty"`
 	Workers    *int     `json:"workers,omitempty"`
 }
 

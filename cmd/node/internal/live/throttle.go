@@ -75,7 +75,7 @@ func streamCounts(s *routing.Stats) map[string]uint64 {
 func asLimits(l rpc.Limits) control.Limits {
 	return control.Limits{
 		PeerRate: max(0, l.PerPeer.PerSecond), PeerBurst: max(0, l.PerPeer.Burst), TotalRate: max(0, l.Total.PerSecond),
-		TotalBurst: max(0, l.Total.Burst), Near: l.Near, Far: l.Far, Egress: max(0, l.Egress),
+		TotalBurst: max(0, l.Total.Burst), Near: l.Near, Far: l.Far, Egress: max(0, l.Egress), Bursts: max(0, l.Bursts),
 	}
 }
 
@@ -84,7 +84,7 @@ func (n *Node) SetThrottle(ctx context.Context, r control.SetThrottleRequest) (*
 	l := n.dht.Limits()
 	setRate(&l.PerPeer, r.PeerRate, r.PeerBurst)
 	setRate(&l.Total, r.TotalRate, r.TotalBurst)
-	for _, f := range []struct{ field, given *float64 }{{&l.Near, r.Near}, {&l.Far, r.Far}, {&l.Egress, r.Egress}} {
+	for _, f := range []struct{ field, given *float64 }{{&l.Near, r.Near}, {&l.Far, r.Far}, {&l.Egress, r.Egress}, {&l.Bursts, r.Bursts}} {
 		if f.given != nil {
 			*f.field = *f.given
 		}
