@@ -23,7 +23,7 @@ const (
 	headSize = 128
 	// firstChunk is the largest buffer that is allocated on the word of a length
 	// prefix alone; beyond it buffers double as bytes arrive (reliability.md T13).
-	firstChunk = 16 << 10
+	firstChunk = 4 << 10
 	// maxPooled is the largest buffer worth keeping for the next frame.
 	maxPooled = 64 << 10
 )
