@@ -46,7 +46,7 @@ type Config struct {
 	// default resource manager allows a protocol on a small machine. Beyond 80 % the
 	// longest idle stream of the peer with most of them gives way to a new one.
 	MaxInbound int
-	// MaxBuffered bounds the bytes of large frames being received: 64 MiB. One peer
+	// MaxBuffered bounds the bytes of large frames being received: 32 MiB. One peer
 	// may hold 1 MiB of it, or a single frame (reliability.md P4, P5).
 	MaxBuffered int
 	// IdleTimeout is how long an inbound stream lives without a whole message: 60 s,
@@ -76,7 +76,7 @@ func (c Config) withDefaults() (Config, error) {
 		{&c.MaxStreams, 1024, "MaxStreams"},
 		{&c.MaxInboundPerPeer, 64, "MaxInboundPerPeer"},
 		{&c.MaxInbound, 512, "MaxInbound"},
-		{&c.MaxBuffered, 64 << 20, "MaxBuffered"},
+		{&c.MaxBuffered, 32 << 20, "MaxBuffered"},
 		{&c.MaxAddrs, 16, "MaxAddrs"},
 	} {
 		if err := setDefault(f.field, f.value, f.name); err != nil {

@@ -146,7 +146,7 @@ func TestBufferOnlyForWhatArrives(t *testing.T) {
 		largest = max(largest, to)
 		return append(make([]byte, 0, to), filled...)[:to], nil
 	})
-	if err != io.ErrUnexpectedEOF || largest != 4*firstChunk {
+	if err != io.ErrUnexpectedEOF || largest != 16*firstChunk {
 		t.Errorf("4 MiB announced, 40000 bytes sent: buffer of %d, %v", largest, err)
 	}
 }

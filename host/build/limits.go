@@ -35,11 +35,14 @@ const (
 	// has a quarter of a second to say something (reliability.md P18).
 	maxConns      = 192
 	maxHandshakes = 512
-	// serviceMemory bounds the buffers of all streams: 64 MiB of large frames and
+	// serviceMemory bounds the buffers of all streams: 32 MiB of large frames and
 	// 8 KiB for each stream. peerMemory: one frame of 4 MiB while it is moved from
 	// one buffer to the next, beside the rest (reliability.md P5).
-	serviceMemory = 64<<20 + maxInbound*(8<<10) + maxOutbound*(4<<10)
+	serviceMemory = 32<<20 + maxInbound*(8<<10) + maxOutbound*(4<<10)
 	peerMemory    = 16 << 20
+	// connMemory is what QUIC's windows of a connection may grow by, of which libp2p
+	// lets it have three fifths: 2 MiB with what they begin with.
+	connMemory = 2 << 20
 )
 
 // managers are what libp2p closes with the host, once there is one, and what
@@ -112,6 +115,7 @@ func newResourceManager(protocols []protocol.ID, inbound int, room room, opts ..
 	none := rcmgr.BaseLimitIncrease{}
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
+	limits.ConnBaseLimit.Memory = connMemory
 	limits.AddServiceLimit(serviceName, all, none)
 	limits.AddServicePeerLimit(serviceName, peer, none)
 	for _, id := range protocols {

@@ -18,6 +18,7 @@ type Attack struct {
 var Attacks = []Attack{
 	{"flood", "T6", "one peer, 8 streams, FIND_NODE without waiting for answers", flood(1, 8)},
 	{"sybil-flood", "T6", "32 identities from as many /16s, 2 streams each, FIND_NODE without waiting", flood(32, 2)},
+	{"stuffed-streams", "T13", "32 identities, 16 streams each, fill what may be sent ahead with FIND_NODE", flood(32, 16)},
 	{"idle-streams", "T7", "64 peers open 100 streams each and say nothing", idleStreams(64, 100)},
 	{"mute-streams", "T7", "64 peers open 100 streams each and do not say which protocol they want", muteStreams(64, 100)},
 	{"slow-loris", "T7", "2,048 streams of 64 peers that stop in the middle of a frame", slowLoris(64, 32)},

@@ -35,6 +35,7 @@ var round = []trial{
 	{"claimed-length", 8 * time.Second, measure.Settings{}, false},
 	{"big-ping", 8 * time.Second, measure.Settings{}, false},
 	{"slow-reader", 8 * time.Second, measure.Settings{}, false},
+	{"stuffed-streams", 8 * time.Second, measure.Settings{}, false},
 	{"load-40", 5 * time.Second, measure.Settings{}, false},
 	{"load-80", 5 * time.Second, measure.Settings{}, false},
 	{"load-160", 5 * time.Second, measure.Settings{}, false},

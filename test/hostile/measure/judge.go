@@ -33,7 +33,7 @@ func Judge(t *Trial) []Row {
 
 // promiseOf names the promise that each attack is about.
 var promiseOf = map[string]string{
-	"flood": "P1", "sybil-flood": "P2", "idle-streams": "P3", "mute-streams": "P3", "slow-loris": "P4", "claimed-length": "P5", "big-ping": "P5", "slow-reader": "P5",
+	"flood": "P1", "sybil-flood": "P2", "idle-streams": "P3", "mute-streams": "P3", "slow-loris": "P4", "claimed-length": "P5", "big-ping": "P5", "slow-reader": "P5", "stuffed-streams": "P5",
 	"malformed": "P6", "fuzz": "P6", "provoke": "P6", "amplification": "P7", "provider-spam": "P8", "provider-crowd": "P8", "spoof": "P8",
 	"value-spam": "P9", "value-bulk": "P9", "poison-one": "P10", "poison-many": "P10", "lies": "P12", "dangerous": "P12",
 	"descriptors": "P17", "connections": "P18", "silent-sockets": "P18",
@@ -70,7 +70,8 @@ var judges = map[string]func(*judge){
 		j.released()
 		j.most("largest echo", "no larger than the request", j.count("largest answer"), j.count("request size"))
 	},
-	"slow-reader": func(j *judge) { j.unharmed(); j.memory(64); j.released() },
+	"stuffed-streams": func(j *judge) { j.unharmed(); j.memory(64); j.released() },
+	"slow-reader":     func(j *judge) { j.unharmed(); j.memory(64); j.released() },
 	"malformed": func(j *judge) {
 		j.unharmed()
 		j.exactly("cut frames and bad prefixes ended", j.count("pieces ended"), j.count("all pieces"))
