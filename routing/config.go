@@ -91,6 +91,10 @@ type Filters struct {
 	// Table then decide alone about peers. What is dialed after names have been
 	// resolved is seen by the host alone: see build.Config.Profile.
 	Profile profile.Profile
+	// Subnets bounds how many members of one /16 (IPv6: /32) the table, a bucket and
+	// an answer may have in a network of any profile. In profile.Public it always
+	// does; elsewhere all members may share an address unless this is set.
+	Subnets bool
 	// Addresses keeps those addresses that are inside the network: of ourselves,
 	// of peers heard of and of providers, taken and told. It must not change its
 	// argument.

@@ -57,7 +57,7 @@ func direct(c *kademlia.Contact) bool {
 // locate returns what the node bounds subnets by; nil in networks whose peers may
 // all be in one.
 func (f *Filters) locate() func([]byte) (netip.AddrPort, bool) {
-	if f.Profile == profile.Public {
+	if f.Profile == profile.Public || f.Subnets {
 		return profile.Locate
 	}
 	return nil

@@ -119,9 +119,15 @@ func (located) Origin(peer.ID) (netip.Addr, bool) { return netip.MustParseAddr("
 func TestClaimedAddresses(t *testing.T) {
 	for name, c := range map[string]struct {
 		profile profile.Profile
+		subnets bool
 		origin  bool
 		want    int
-	}{"claims only": {profile.Public, false, 8}, "connected from one /16": {profile.Public, true, 3}, "private": {profile.Private, true, 8}} {
+	}{
+		"claims only":                  {profile.Public, false, false, 8},
+		"connected from one /16":       {profile.Public, false, true, 3},
+		"private":                      {profile.Private, false, true, 8},
+		"private, where subnets count": {profile.Private, true, true, 3},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
@@ -130,7 +136,7 @@ func TestClaimedAddresses(t *testing.T) {
 				if c.origin {
 					transport = located{at}
 				}
-				d, err := newDHT(transport, fakeStreams{at}, Config{Filters: Filters{Profile: c.profile}})
+				d, err := newDHT(transport, fakeStreams{at}, Config{Filters: Filters{Profile: c.profile, Subnets: c.subnets}})
 				if err != nil {
 					t.Fatal(err)
 				}

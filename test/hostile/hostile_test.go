@@ -51,8 +51,9 @@ var round = []trial{
 	{"provider-spam", 10 * time.Second, measure.Settings{Pressed: true}, false},
 	{"value-spam", 15 * time.Second, measure.Settings{Pressed: true}, false},
 	{"value-bulk", 10 * time.Second, measure.Settings{Pressed: true}, false},
-	{"poison-one", 12 * time.Second, measure.Settings{Members: 40}, false},
-	{"poison-many", 12 * time.Second, measure.Settings{Members: 40}, false},
+	{"poison-one", 12 * time.Second, measure.Settings{Members: 40, Subnets: true}, false},
+	{"poison-many", 12 * time.Second, measure.Settings{Members: 40, Subnets: true}, false},
+	{"poison-one", 12 * time.Second, measure.Settings{Members: 40}, false}, // where all may share an address
 	{"lies", 12 * time.Second, measure.Settings{}, true},
 	{"dangerous", 5 * time.Second, measure.Settings{Public: true}, false},
 	{"descriptors", 10 * time.Second, measure.Settings{Files: 160}, false},

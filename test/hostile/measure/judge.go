@@ -243,8 +243,15 @@ func (j *judge) streams() {
 func (j *judge) lost() { j.row("honest connections lost", "0", fmt.Sprint(j.t.Lost), j.t.Lost == 0) }
 
 func (j *judge) share(percent float64) {
+	if !j.t.Settings.Subnets {
+		percent = 100
+	}
 	got := 100 * ratio(j.count("hostile peers told"), j.count("peers told"))
-	j.row("hostile share of answers", fmt.Sprintf("≤ %.0f %%", percent), fmt.Sprintf("%.0f %%", got), got <= percent && j.count("peers told") > 0)
+	limit := fmt.Sprintf("≤ %.0f %%", percent)
+	if percent == 100 {
+		limit = "none: all members may share an address"
+	}
+	j.row("hostile share of answers", limit, fmt.Sprintf("%.0f %%", got), got <= percent && j.count("peers told") > 0)
 }
 
 // fullStore judges a store with many records beside the twin's, which is empty.

@@ -31,6 +31,8 @@ import (
 type Settings struct {
 	// Public makes it a member of the public network's kind, with its filters.
 	Public bool `json:"public,omitempty"`
+	// Subnets makes it bound the members of one /16, as members of a public network do.
+	Subnets bool `json:"subnets,omitempty"`
 	// Files bounds its file descriptors (0: as they are).
 	Files uint64 `json:"files,omitempty"`
 	// Records is how many provider records are in its store before it starts.
@@ -115,6 +117,7 @@ func newTarget(s Settings) (*target, error) {
 	if s.Public {
 		cfg = routing.Config{Protocol: public, Filters: routing.Filters{Profile: profile.Public}}
 	}
+	cfg.Filters.Subnets = s.Subnets
 	h, err := build.New(build.Config{
 		Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Protocols: []libp2pprotocol.ID{cfg.Protocol, cfg.JSONProtocol}, UserAgent: "kdht",
 		Profile: cfg.Filters.Profile,
