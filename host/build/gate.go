@@ -39,15 +39,22 @@ func (g dialGate) InterceptAddrDial(p peer.ID, a multiaddr.Multiaddr) bool {
 // gate puts our gaters before the one that Options have set, if any.
 func (c *Config) gate(s *slots) libp2p.Option {
 	return func(made *libp2p.Config) error {
-		made.ConnectionGater = slotGate{Gater(c.Profile, made.ConnectionGater).(dialGate), s}
+		made.ConnectionGater = slotGate{Gater(c.Profile, made.ConnectionGater).(dialGate), s, newVain()}
 		return nil
 	}
 }
 
-// slotGate tells slots of the sockets that are accepted, and refuses none.
+// slotGate tells slots of the sockets that are accepted, and refuses none; and
+// vain of the addresses that are dialed.
 type slotGate struct {
 	dialGate
 	slots *slots
+	vain  *vain
+}
+
+// InterceptAddrDial implements connmgr.ConnectionGater.
+func (g slotGate) InterceptAddrDial(p peer.ID, a multiaddr.Multiaddr) bool {
+	return g.dialGate.InterceptAddrDial(p, a) && g.vain.tries(p)
 }
 
 // InterceptAccept implements connmgr.ConnectionGater.
@@ -63,6 +70,8 @@ func (g slotGate) InterceptAccept(c network.ConnMultiaddrs) bool {
 func (g slotGate) InterceptSecured(d network.Direction, p peer.ID, c network.ConnMultiaddrs) bool {
 	if d == network.DirInbound {
 		g.slots.secured(c)
+	} else {
+		g.vain.reached(p)
 	}
 	return g.dialGate.InterceptSecured(d, p, c)
 }
