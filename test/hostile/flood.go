@@ -66,6 +66,41 @@ func load(peers int) func(context.Context, *Assault, time.Duration) error {
 	}
 }
 
+// overload asks so many times a second in all, whatever becomes of it: of 384
+// streams one after the other sends a request when it is time, and one that was
+// ended is opened again.
+func overload(perSecond int) func(context.Context, *Assault, time.Duration) error {
+	const peers, streams = 48, 8
+	every := time.Second * peers * streams / time.Duration(perSecond)
+	return func(_ context.Context, s *Assault, long time.Duration) error {
+		hosts, err := s.attackers(peers)
+		if err != nil {
+			return err
+		}
+		for _, h := range hosts {
+			if err := h.Connect(context.Background(), s.AddrInfo); err != nil {
+				return err
+			}
+		}
+		ctx := s.begin(long)
+		began := time.Now()
+		s.each(ctx, hosts, streams, func(ctx context.Context, h *raw.Host, i int) error {
+			stream, err := s.open(ctx, h)
+			if err != nil {
+				return err
+			}
+			rng := s.rng(i)
+			offset := every * time.Duration(i) / (peers * streams)
+			return s.pour(ctx, stream, func() []byte {
+				gone := time.Since(began)
+				pause(ctx, offset+every*(max(0, (gone-offset)/every)+1)-gone)
+				return raw.Message{Type: raw.FindNode, Key: raw.Bytes(rng, 32)}.Frame()
+			}, 1)
+		})
+		return ctx.Err()
+	}
+}
+
 // findNodes is a batch of requests for random keys.
 func findNodes(rng *rand.Rand) (frames []byte) {
 	for range batch {
@@ -86,7 +121,12 @@ func (s *Assault) pour(ctx context.Context, stream *raw.Stream, next func() []by
 	}()
 	written := s.counts.of("requests written")
 	for {
-		if _, err := stream.Write(next()); err != nil {
+		b := next()
+		err := ctx.Err()
+		if err == nil {
+			_, err = stream.Write(b)
+		}
+		if err != nil {
 			_ = stream.Reset()
 			<-read
 			if ctx.Err() == nil {

@@ -38,6 +38,7 @@ var promiseOf = map[string]string{
 	"value-spam": "P9", "value-bulk": "P9", "poison-one": "P10", "poison-many": "P10", "lies": "P12", "dangerous": "P12",
 	"descriptors": "P17", "connections": "P18", "silent-sockets": "P18",
 	"load-40": "P25", "load-80": "P25", "load-160": "P25",
+	"overload-800": "P25", "overload-1600": "P25", "overload-3200": "P25",
 }
 
 // judges are the figures of each attack.

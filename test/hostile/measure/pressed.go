@@ -33,8 +33,11 @@ func press(stores *routing.Stores, self keyspace.Key) error {
 // label names the trial: its attack, and what it is made against unless that is a
 // node as it starts.
 func (t *Trial) label() string {
-	if t.Settings.Pressed {
+	switch s := t.Settings; {
+	case s.Pressed:
 		return t.Attack + ", stores more than half full"
+	case s.Subnets:
+		return t.Attack + ", subnets bounded"
 	}
 	return t.Attack
 }

@@ -23,22 +23,47 @@ func (r *Report) Add(t *Trial) []Row {
 
 // Overload judges the trials that only differ in how much was asked, if there are
 // any (P25): what is served under the most is nearly as much as was served under
-// any.
+// any. The load- trials ask as much as this machine can, the overload- trials half,
+// once and twice what a slow node can do.
 func (r *Report) Overload() {
+	r.overload("load-", "served under the most load")
+	r.overload("overload-", "served at twice the capacity")
+}
+
+func (r *Report) overload(attacks, figure string) {
 	var peak, last float64
 	var got []string
 	for _, t := range r.Trials {
-		if !strings.HasPrefix(t.Attack, "load-") || t.Result.Took <= 0 {
+		if !strings.HasPrefix(t.Attack, attacks) || t.Result.Took <= 0 {
 			continue
 		}
 		last = float64(t.Result.Counts["answers"]) / t.Result.Took.Seconds()
 		peak = max(peak, last)
-		got = append(got, fmt.Sprintf("%.0f/s of %.0f/s asked (%.2f cores)", last,
-			float64(t.Result.Counts["requests written"])/t.Result.Took.Seconds(), t.During.Cores))
+		got = append(got, fmt.Sprintf("%.0f/s of %.0f/s asked (%.2f cores%s)", last,
+			float64(t.Result.Counts["requests written"])/t.Result.Took.Seconds(), t.During.Cores, dropped(t)))
 	}
 	if len(got) > 1 {
-		r.Rows = append(r.Rows, Row{"P25", "served under the most load", "≥ 90 % of the peak", strings.Join(got, "; "), last >= 0.9*peak})
+		r.Rows = append(r.Rows, Row{"P25", figure, "≥ 90 % of the peak", strings.Join(got, "; "), last >= 0.9*peak})
 	}
+}
+
+// dropped says how many requests the target dropped in the trial, and why.
+func dropped(t *Trial) (text string) {
+	before, after := t.During.Begin.DHT.Load, t.During.Finish.DHT.Load
+	for _, c := range []struct {
+		why string
+		n   uint64
+	}{
+		{"too late", after.ShedLate - before.ShedLate},
+		{"too many of the peer", after.ShedByPeer - before.ShedByPeer},
+		{"for others", after.ShedForOthers - before.ShedForOthers},
+		{"with their streams", t.During.Finish.DHT.Inbound.Refused.GaveWay - t.During.Begin.DHT.Inbound.Refused.GaveWay},
+	} {
+		if c.n > 0 {
+			text += fmt.Sprintf(", dropped %d %s", c.n, c.why)
+		}
+	}
+	return text
 }
 
 // Broken counts the rows that were not kept.

@@ -20,6 +20,7 @@ import (
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/keyspace"
 	"github.com/kdht/kdht/protocol/profile"
+	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/store"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -31,6 +32,9 @@ import (
 type Settings struct {
 	// Public makes it a member of the public network's kind, with its filters.
 	Public bool `json:"public,omitempty"`
+	// Slow is how long it takes over each request, with as many workers as it has: so
+	// that its capacity is known, whatever the machine; and no peer is limited then.
+	Slow time.Duration `json:"slow,omitempty"`
 	// Subnets makes it bound the members of one /16, as members of a public network do.
 	Subnets bool `json:"subnets,omitempty"`
 	// Files bounds its file descriptors (0: as they are).
@@ -44,6 +48,9 @@ type Settings struct {
 	// Patience is how long an honest client waits for an answer (0: 5 s).
 	Patience time.Duration `json:"-"`
 }
+
+// slowWorkers is how many requests a slow node handles at a time.
+const slowWorkers = 16
 
 // State is how a node is.
 type State struct {
@@ -118,6 +125,11 @@ func newTarget(s Settings) (*target, error) {
 		cfg = routing.Config{Protocol: public, Filters: routing.Filters{Profile: profile.Public}}
 	}
 	cfg.Filters.Subnets = s.Subnets
+	if s.Slow > 0 {
+		cfg.Serving.Limit.PerPeer = rpc.Unlimited
+		cfg.Serving.Load.Workers = slowWorkers
+		cfg.Serving.OnRequest = func(protocol.Remote, *protocol.Message) { time.Sleep(s.Slow) }
+	}
 	h, err := build.New(build.Config{
 		Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Protocols: []libp2pprotocol.ID{cfg.Protocol, cfg.JSONProtocol}, UserAgent: "kdht",
 		Profile: cfg.Filters.Profile,
