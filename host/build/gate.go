@@ -1,6 +1,8 @@
 package build
 
 import (
+	"time"
+
 	"github.com/kdht/kdht/protocol/profile"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/connmgr"
@@ -44,8 +46,8 @@ func (c *Config) gate(s *slots) libp2p.Option {
 	}
 }
 
-// slotGate tells slots of the sockets that are accepted, and refuses none; and
-// vain of the addresses that are dialed.
+// slotGate tells slots of the sockets that are accepted, and refuses none, but in
+// a crowd accepts them slowly; and it tells vain of the addresses that are dialed.
 type slotGate struct {
 	dialGate
 	slots *slots
@@ -63,6 +65,9 @@ func (g slotGate) InterceptAccept(c network.ConnMultiaddrs) bool {
 		return false
 	}
 	g.slots.begun(c)
+	if wait := g.slots.hesitation(); wait > 0 {
+		time.Sleep(wait) // this is the goroutine that accepts
+	}
 	return true
 }
 

@@ -41,6 +41,7 @@ type slots struct {
 	inbound, handshakes int
 	conns               connmgr.ConnManager
 	now                 func() time.Time
+	pace                *pace
 
 	mu      sync.Mutex
 	open    map[network.Conn]time.Time // inbound ones, and since when
@@ -57,7 +58,7 @@ type handshake struct {
 
 func newSlots(inbound, handshakes int, conns connmgr.ConnManager) *slots {
 	return &slots{
-		inbound: max(1, inbound), handshakes: max(1, handshakes), conns: conns, now: time.Now,
+		inbound: max(1, inbound), handshakes: max(1, handshakes), conns: conns, now: time.Now, pace: newPace(time.Now()),
 		open: make(map[network.Conn]time.Time), pending: list.New(), byAddr: make(map[string]*list.Element),
 	}
 }
@@ -161,8 +162,21 @@ func (s *slots) begun(c network.ConnMultiaddrs) {
 	}
 }
 
+// hesitation returns how long to wait before a socket is accepted: not at all while
+// there is room for another connection.
+func (s *slots) hesitation() time.Duration {
+	s.mu.Lock()
+	room := len(s.open) < s.inbound
+	s.mu.Unlock()
+	if room {
+		return 0
+	}
+	return s.pace.hesitation(s.now())
+}
+
 // secured notes that a socket has become a peer's.
 func (s *slots) secured(c network.ConnMultiaddrs) {
+	s.pace.made(s.now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.byAddr[c.RemoteMultiaddr().String()]; e != nil {
