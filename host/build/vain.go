@@ -12,8 +12,8 @@ const (
 	// peer is dialed at fewDials of its addresses only. An answer may name 16 of each
 	// peer, all of them somebody else's: with four liars at work these dials took
 	// half of a core (reliability.md T4, P12).
-	calmDials = 256
-	fewDials  = 4
+	calmDials = 128
+	fewDials  = 3
 	vainSpan  = 10 * time.Second
 	// maxVainPeers bounds the peers that are told apart in a span.
 	maxVainPeers = 4096
