@@ -26,6 +26,9 @@ func newEntry(now time.Time, c *Contact) entry {
 	return entry{contact: c, seen: instantOf(now), added: uint32(now.Unix())}
 }
 
+// addedAt returns when the member came in.
+func (e *entry) addedAt() time.Time { return time.Unix(int64(e.added), 0) }
+
 // strike counts an unanswered request of an operation.
 func (e *entry) strike() uint8 {
 	e.strikes = min(e.strikes+1, maxStrikes)

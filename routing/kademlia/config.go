@@ -43,6 +43,8 @@ type Config struct {
 	// subnet then gets more than its share of dials, tables and results (nil: peers
 	// may share their address).
 	Locate func(addr []byte) (netip.AddrPort, bool)
+	// Stock is the stores of values (nil: none is put again or copied).
+	Stock Stock
 	// Trace watches (nil: nobody).
 	Trace *Trace
 }
@@ -62,6 +64,9 @@ type Timing struct {
 	// Reprovide is the period of announcing own keys again (22 h, wire.md §8),
 	// Retry the pause after an announcement that reached nobody (5 min).
 	Reprovide, Retry time.Duration
+	// Republish is the period of storing own values again (22 h), Replicate how soon
+	// after a change in the table values are given to who is near to them now (1 h).
+	Republish, Replicate time.Duration
 	// Cache is how long the end of a lookup is remembered as the beginning of
 	// another to the same key (2 min).
 	Cache time.Duration
@@ -82,6 +87,8 @@ func (t *Timing) fill() error {
 	orDefault(&t.Refresh, 10*time.Minute)
 	orDefault(&t.Reprovide, 22*time.Hour)
 	orDefault(&t.Retry, 5*time.Minute)
+	orDefault(&t.Republish, 22*time.Hour)
+	orDefault(&t.Replicate, time.Hour)
 	orDefault(&t.Cache, 2*time.Minute)
 	if t.Slot < 0 || t.GiveUp < t.Slot || t.Retry < 0 {
 		return errors.New("kademlia: Timing: Slot and Retry must be above zero, and GiveUp no shorter than Slot")

@@ -20,6 +20,7 @@ import (
 func (d *desk) timing(t *testing.T, td *datadriven.TestData, into *Timing) (refreshes bool) {
 	for name, period := range map[string]*time.Duration{
 		"probe": &into.Probe, "refresh": &into.Refresh, "reprovide": &into.Reprovide, "retry": &into.Retry, "cache": &into.Cache, "suspect": &into.Suspect,
+		"replicate": &into.Replicate, "republish": &into.Republish,
 	} {
 		text := ""
 		if td.MaybeScanArgs(t, name, &text); text == "" {

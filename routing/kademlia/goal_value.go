@@ -152,7 +152,7 @@ func (g *findValue) correct(now time.Time, q *query) {
 		}
 	}
 	if len(targets) > 0 {
-		q.node.spread(now, putValue(protocol.Record{Key: g.key, Value: g.best}), targets)
+		q.node.spread(now, putValue(protocol.Record{Key: g.key, Value: g.best}), targets, nil)
 	}
 }
 

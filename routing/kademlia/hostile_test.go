@@ -230,7 +230,7 @@ func TestReprovideWaitsForPeers(t *testing.T) {
 		}
 		now = next
 	}
-	if got := n.lastQuery - attempts; got > 20*maxReproviding {
+	if got := n.lastQuery - attempts; got > 20*maxRepeating {
 		t.Errorf("%d attempts in 20 pauses", got)
 	}
 }

@@ -34,6 +34,7 @@ func (n *Node) alive(now time.Time, c *Contact) *entry {
 	}
 	n.prober.joined(now)
 	n.exiles.admitted(now, c)
+	n.upkeep.replicator.changed(now)
 	n.cfg.Trace.admitted(c)
 	if n.table.Len() == 1 {
 		n.refresher.rounds = 0
@@ -115,6 +116,7 @@ func (n *Node) takeIn(now time.Time) {
 func (n *Node) evict(now time.Time, c *Contact, reason error) {
 	if n.table.remove(&c.Key) {
 		n.cfg.Trace.evicted(c, reason)
+		n.upkeep.replicator.changed(now)
 		n.promote(now, c)
 		if reason == errProbeFailed {
 			n.exiles.add(now, c)

@@ -34,9 +34,10 @@ type Node struct {
 	recent     recentDials
 	prober     prober
 	refresher  refresher
-	reprovider reprovider
+	reprovider repeater
 	seeder     seeder
 	exiles     exiles
+	upkeep     upkeep
 }
 
 // NewNode returns a Node that knows nobody. The first peer it gets to know
@@ -50,8 +51,8 @@ func NewNode(cfg Config) (*Node, error) {
 	n.requests = requests{network: cfg.Network, timing: &n.cfg.Timing, patience: patience{timing: &n.cfg.Timing}}
 	n.prober = prober{node: n}
 	n.refresher = refresher{node: n}
-	n.reprovider = reprovider{node: n, byKey: make(map[string]*provided)}
-	n.seeder, n.exiles = seeder{node: n}, exiles{node: n}
+	n.reprovider = repeater{node: n, start: n.reprovide, period: n.cfg.Timing.Reprovide}
+	n.seeder, n.exiles, n.upkeep = seeder{node: n}, exiles{node: n}, newUpkeep(n)
 	return n, nil
 }
 
@@ -140,6 +141,7 @@ func (n *Node) Advance(now time.Time) {
 	n.reprovider.advance(now)
 	n.seeder.advance(now)
 	n.exiles.advance(now)
+	n.upkeep.advance(now)
 	n.cache.expire(now)
 }
 
@@ -148,6 +150,7 @@ func (n *Node) Advance(now time.Time) {
 func (n *Node) NextDeadline() time.Time {
 	next := earlier(n.requests.next(), n.prober.nextDeadline())
 	next = earlier(next, earlier(n.seeder.nextDeadline(), n.exiles.nextDeadline()))
+	next = earlier(next, n.upkeep.nextDeadline())
 	return earlier(next, earlier(n.refresher.nextDeadline(), n.reprovider.nextDeadline()))
 }
 
@@ -226,6 +229,11 @@ func (n *Node) Provide(now time.Time, key []byte, done func(time.Time, Result)) 
 	return q.id
 }
 
+// reprovide announces one key of the reprovider's.
+func (n *Node) reprovide(now time.Time, key []byte, done func(time.Time, Result)) {
+	n.Provide(now, key, done)
+}
+
 // StartProviding keeps key announced every Timing.Reprovide, first after first.
 // An announcement that reaches nobody is tried again after Timing.Retry.
 // With a negative Timing.Reprovide nothing is kept announced.
@@ -287,9 +295,9 @@ func (n *Node) query(now time.Time, t protocol.Type, key []byte, g goal, done fu
 	return q
 }
 
-// spread gives m to targets in the background.
-func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact) {
-	q := n.query(now, m.Type, m.Key, &store{}, nil)
+// spread gives m to targets in the background; done may be nil.
+func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact, done func(time.Time, Result)) {
+	q := n.query(now, m.Type, m.Key, &store{}, done)
 	if q == nil {
 		return
 	}

@@ -63,6 +63,9 @@ func newDesk(t *testing.T, td *datadriven.TestData) *desk {
 	td.MaybeScanArgs(t, "alpha", &cfg.Alpha)
 	td.MaybeScanArgs(t, "beta", &cfg.Beta)
 	refreshes := d.timing(t, td, &cfg.Timing)
+	if td.HasArg("stock") {
+		cfg.Stock = d
+	}
 	node, err := NewNode(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +122,9 @@ func (d *desk) Send(id RequestID, to *Contact, req *protocol.Message) {
 	}
 	if req.HasRecord {
 		what += "=" + string(req.Record.Value)
+		if ttl := req.Record.TTL(); ttl > 0 {
+			what += " for " + ttl.String()
+		}
 	}
 	what = printable(what)
 	for i := range req.ProviderPeers {
@@ -162,7 +168,7 @@ func (d *desk) done(q string) func(time.Time, Result) {
 
 // do runs one command of a scenario.
 func (d *desk) do(t *testing.T, td *datadriven.TestData) {
-	if d.prepare(t, td) {
+	if d.prepare(t, td) || d.stocked(t, td) {
 		return
 	}
 	var key string

@@ -60,6 +60,7 @@ func (n *Node) Seed(now time.Time, seeds []*Contact) {
 		}
 	}
 	if len(s.seeds) > s.tried {
+		n.upkeep.replicator.forget()
 		s.next = now
 	}
 	s.advance(now)
