@@ -31,46 +31,67 @@ func Quorum(n int) core.Option {
 	}
 }
 
+// valueChoice is what options say of a value operation.
+type valueChoice struct {
+	quorum             int
+	offline, republish bool
+}
+
 // valueOptions applies the options of a value operation.
-func (d *DHT) valueOptions(key string, opts []core.Option) (quorum int, offline bool, err error) {
+func (d *DHT) valueOptions(key string, opts []core.Option) (chosen valueChoice, err error) {
 	if d.values == nil {
-		return 0, false, errValuesOff
+		return chosen, errValuesOff
 	}
 	var o core.Options
 	if err := o.Apply(opts...); err != nil {
-		return 0, false, err
+		return chosen, err
 	}
 	switch {
 	case key == "":
-		return 0, false, errors.New("kdht: the key is empty: write it as /namespace/name")
+		return chosen, errors.New("kdht: the key is empty: write it as /namespace/name")
 	case len(key) > protocol.MaxValueKey:
-		return 0, false, fmt.Errorf("kdht: the key has %d bytes, and no peer takes more than %d: shorten it, or name the record by a hash", len(key), protocol.MaxValueKey)
+		return chosen, fmt.Errorf("kdht: the key has %d bytes, and no peer takes more than %d: shorten it, or name the record by a hash", len(key), protocol.MaxValueKey)
 	}
-	quorum, _ = o.Other[quorumKey{}].(int)
-	return quorum, o.Offline, nil
+	chosen.quorum, _ = o.Other[quorumKey{}].(int)
+	chosen.republish, _ = o.Other[republishKey{}].(bool)
+	chosen.offline = o.Offline
+	return chosen, nil
 }
 
 // PutValue stores value under key on the k peers nearest to it, and here. It is
 // refused if it is invalid or if a better value is stored here. The error wraps
 // ErrNoPeers or ErrNotStored if no other peer holds it now; then only our own
-// store does. With routing.Offline it is stored here alone.
+// store does. With routing.Offline it is stored here alone. With Republish it is put
+// again, soon if nobody took it.
 func (d *DHT) PutValue(ctx context.Context, key string, value []byte, opts ...core.Option) error {
 	fillReport(ctx, Report{})
-	_, offline, err := d.valueOptions(key, opts)
+	chosen, err := d.valueOptions(key, opts)
 	if err != nil {
 		return err
 	}
 	rec := protocol.Record{Key: []byte(key), Value: bytes.Clone(value)}
 	now := d.loop.now()
 	err = d.keep(now, rec)
-	if offline || err != nil && !errors.Is(err, store.ErrFull) { // others may have room
+	if chosen.offline || err != nil && !errors.Is(err, store.ErrFull) { // others may have room
 		return outcome(ctx, err)
 	}
 	rec.TimeReceived = now.UTC().AppendFormat(nil, time.RFC3339Nano)
 	_, err = d.run(ctx, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.Store(now, rec, done)
 	})
+	if chosen.republish {
+		err = errors.Join(err, d.publish(rec, d.nextPut(err)))
+	}
 	return aloneWith("value", err)
+}
+
+// nextPut is how long after a put that ended with err the next one is due.
+func (d *DHT) nextPut(err error) time.Duration {
+	timing := d.loop.node.Timing()
+	if err != nil {
+		return timing.Retry
+	}
+	return timing.Republish
 }
 
 // aloneWith says of an error that the record is nowhere but here.
@@ -131,7 +152,7 @@ type valueSearch struct {
 }
 
 func (d *DHT) valueSearch(key string, opts []core.Option) (*valueSearch, error) {
-	quorum, offline, err := d.valueOptions(key, opts)
+	chosen, err := d.valueOptions(key, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +164,7 @@ func (d *DHT) valueSearch(key string, opts []core.Option) (*valueSearch, error) 
 		return nil, ErrClosed
 	}
 	found = found && err == nil // a broken store of our own need not stop us asking others
-	s := &valueSearch{dht: d, key: key, quorum: quorum, offline: offline}
+	s := &valueSearch{dht: d, key: key, quorum: chosen.quorum, offline: chosen.offline}
 	if found && (careful{d.cfg.Validator}).Validate(key, rec.Value) == nil {
 		s.local = rec.Value
 		if s.local == nil {

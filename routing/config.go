@@ -129,6 +129,8 @@ type RequestHook func(from protocol.Remote, req *protocol.Message)
 type Stores struct {
 	Values    store.Values
 	Providers store.Providers
+	// Own keeps the values that are put again (see Republish).
+	Own store.KV
 	// Table keeps the routing table's contacts between runs (nil: nobody does).
 	Table Snapshots
 	// MaxAge is how long a value is kept (48 h; below zero: for ever), MaxValue the longest one taken, in

@@ -134,6 +134,9 @@ func (d *DHT) begin() error {
 	d.spawn(d.keepBootstrapped)
 	d.spawn(d.keepOffering)
 	d.spawn(d.keepStores)
+	if d.values != nil {
+		d.spawn(d.resumePublishing)
+	}
 	if d.resumption.snapshots != nil {
 		d.spawn(d.keepTable)
 	}
@@ -149,6 +152,10 @@ func (d *DHT) nodeConfig() kademlia.Config {
 		K: d.cfg.K, Alpha: d.cfg.Alpha, Beta: d.cfg.Beta, Timing: d.cfg.Timing, Trace: d.observers.trace(),
 		TakeAddrs: d.cfg.Filters.take(), Admit: d.cfg.Filters.admit(), Follow: d.cfg.Filters.follow(),
 		Connected: d.book.connection, Locate: d.cfg.Filters.locate(),
+	}
+	if !d.cfg.DisableValues {
+		d.stock.dht = d
+		cfg.Stock = &d.stock
 	}
 	return cfg
 }
@@ -193,8 +200,8 @@ func (l *life) spawn(f func()) bool {
 // Close ends the DHT: operations under way return ErrClosed, serving stops, and
 // the stores are closed. The host stays open. Further calls wait for the first
 // and return the same. A request hook or validator that blocks is waited for 5 s,
-// then the error says so; a filter that blocks is waited for, a disk that takes more
-// than half a second to keep the table is not.
+// then the error says so; a filter that blocks is waited for. Values are handed over
+// to the peers that take our place, and the table is kept, within a second at most.
 func (d *DHT) Close() error {
 	d.mu.Lock()
 	first := !d.closed
@@ -204,13 +211,14 @@ func (d *DHT) Close() error {
 		<-d.done
 		return d.err
 	}
-	d.saveLast()
+	d.farewell()
 	close(d.closing)
 	d.end()
 	d.stopWatch()
 	err := d.transport.Close()
 	d.running.Wait()
 	d.network.running.Wait()
+	d.stock.running.Wait()
 	d.observers.ranks.clear() // the loop, whose they are, has ended
 	d.err = errors.Join(err, d.closeStores())
 	close(d.done)

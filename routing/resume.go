@@ -128,16 +128,17 @@ func (r *resumption) save(peers []snapshot.Peer) (err error) {
 	return r.snapshots.Save(peers)
 }
 
-// saveLast saves the table as it is at the end. It is called before the loop ends.
-func (d *DHT) saveLast() {
-	if d.resumption.snapshots == nil {
-		return
-	}
+// farewell saves the table as it is at the end, and hands over what we hold. It is
+// called before the loop ends.
+func (d *DHT) farewell() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		d.saveTable()
+		if d.resumption.snapshots != nil {
+			d.saveTable()
+		}
 	}()
+	d.handOver()
 	patience := time.NewTimer(savePatience)
 	defer patience.Stop()
 	select {

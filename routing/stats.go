@@ -53,6 +53,7 @@ type Stored struct {
 	ValueBytes int64
 	Providers  int // provider records
 	Providing  int // keys that we keep announced
+	Publishing int // own values that we put again
 }
 
 // Stats returns a snapshot; after Close it is what there was at the end, but for
@@ -61,11 +62,12 @@ func (d *DHT) Stats() Stats {
 	type counts struct {
 		hits, misses uint64
 		providing    int
+		publishing   int
 	}
 	c, _ := ask(d.loop, func(time.Time) counts {
 		n := d.loop.node
 		hits, misses := n.CacheStats()
-		return counts{hits, misses, n.Providing()}
+		return counts{hits, misses, n.Providing(), n.Publishing()}
 	})
 	s := Stats{
 		Table:     d.loop.node.View().Len(),
@@ -79,7 +81,7 @@ func (d *DHT) Stats() Stats {
 	s.Operations, s.Started = d.turns.counts()
 	s.Mode, s.Reason = d.role.now()
 	s.Connected, s.Speaking, _ = d.book.count()
-	s.Stored.Providing = c.providing
+	s.Stored.Providing, s.Stored.Publishing = c.providing, c.publishing
 	s.Snapshot = d.resumption.state()
 	if d.server.json != nil {
 		s.JSON = d.server.json.Stats()

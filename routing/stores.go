@@ -22,10 +22,12 @@ const (
 
 // holdings is what a DHT keeps: for others, and for itself over restarts.
 type holdings struct {
-	values     store.Values    // nil if switched off
-	providers  store.Providers // nil if switched off
-	provided   provided
-	resumption resumption
+	values       store.Values    // nil if switched off
+	providers    store.Providers // nil if switched off
+	provided     provided
+	resumption   resumption
+	publications publications
+	stock        stock // the loop's
 }
 
 // openStores opens the stores that are not switched off or given.
@@ -40,6 +42,11 @@ func (d *DHT) openStores() {
 			})
 		}
 	}
+	if d.values != nil {
+		if d.publications.kv = given.Own; d.publications.kv == nil {
+			d.publications.kv = store.NewMemory()
+		}
+	}
 	if !d.cfg.DisableProviders {
 		d.providers = given.Providers
 		if d.providers == nil {
@@ -52,6 +59,9 @@ func (d *DHT) closeStores() error {
 	var errs []error
 	if d.values != nil {
 		errs = append(errs, d.values.Close())
+	}
+	if d.publications.kv != nil {
+		errs = append(errs, d.publications.kv.Close())
 	}
 	if d.providers != nil {
 		errs = append(errs, d.providers.Close())

@@ -62,6 +62,9 @@ func (n *Node) View() *View { return n.table.View() }
 // Self returns our own contact, with the addresses set last.
 func (n *Node) Self() *Contact { return n.self }
 
+// Timing returns the periods with the defaults filled in; safe from any goroutine.
+func (n *Node) Timing() Timing { return n.cfg.Timing }
+
 // Buckets describes the table for people.
 func (n *Node) Buckets() []BucketInfo { return n.table.info() }
 
