@@ -135,6 +135,7 @@ func (d *DHT) begin() error {
 	d.spawn(d.keepOffering)
 	d.spawn(d.keepStores)
 	if d.values != nil {
+		d.publications.mu.Lock() // nothing is published before it is known what was
 		d.spawn(d.resumePublishing)
 	}
 	if d.resumption.snapshots != nil {

@@ -111,8 +111,10 @@ func (p *publications) drop(key []byte) error {
 }
 
 // resumePublishing takes up again what an earlier run kept published. What has
-// become due meanwhile waits for half a minute, in which the table fills.
+// become due meanwhile waits for half a minute, in which the table fills. It holds the
+// lock that its caller has taken.
 func (d *DHT) resumePublishing() {
+	defer d.publications.mu.Unlock()
 	period := d.loop.node.Timing().Republish
 	now := time.Now()
 	_, last := wholeKeyspace()

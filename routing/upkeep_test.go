@@ -81,7 +81,7 @@ func TestRepublishedSoonIfNobodyTookIt(t *testing.T) {
 		other, _ := w.start(cfg)
 		time.Sleep(6 * time.Minute)
 		if stored(other, "/v/a") != "1" {
-			t.Error("the other has not been given it")
+			t.Errorf("the other has not been given it; %d and %d in the tables, %+v", owner.Stats().Table, other.Stats().Table, w.requests(protocol.PutValue))
 		}
 	})
 }

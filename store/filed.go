@@ -57,18 +57,18 @@ type filedIndex struct {
 	edge   uint64     // nothing held is farther than this, 0 if not known
 }
 
-func (x *filedIndex) get(t tick, key keyspace.Key) (stored []byte, found bool, err error) {
-	stored, at, found, err := x.kv.GetAt(key)
+func (x *filedIndex) get(t tick, key keyspace.Key) (stored []byte, at tick, found bool, err error) {
+	stored, at, found, err = x.kv.GetAt(key)
 	if err != nil || !found || x.old(t, at) {
-		return nil, false, err
+		return nil, 0, false, err
 	}
-	return stored, true, nil
+	return stored, at, true, nil
 }
 
 // old reports whether the age of what was put at a tick exceeds the limit.
 func (x *filedIndex) old(t, at tick) bool { return x.maxAge > 0 && t > after(at, x.maxAge) }
 
-func (x *filedIndex) put(now time.Time, t tick, key keyspace.Key, stored, name []byte) error {
+func (x *filedIndex) put(now time.Time, t, at tick, key keyspace.Key, stored, name []byte) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	far := farFrom(&x.self, &key)
@@ -78,13 +78,14 @@ func (x *filedIndex) put(now time.Time, t tick, key keyspace.Key, stored, name [
 	if err := x.makeRoom(t, key, far, len(stored)); err != nil {
 		return fmt.Errorf("%w (key %s)", err, show(name))
 	}
-	if err := x.kv.PutAt(key, stored, t); err != nil {
+	if err := x.kv.PutAt(key, stored, at); err != nil {
 		return fmt.Errorf("store: writing %s: %w", show(name), err)
 	}
 	if x.edge != 0 {
 		x.edge = max(x.edge, far)
 	}
 	if x.oldest != 0 {
+		x.oldest = min(x.oldest, at)
 		return nil
 	}
 	var err error

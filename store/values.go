@@ -87,11 +87,11 @@ func (s *ValueStore) Get(now time.Time, key []byte) (protocol.Record, bool, erro
 		return protocol.Record{}, false, nil
 	}
 	k := keyspace.KeyOf(key)
-	rec, received, found, err := s.read(s.clock.tick(now), k, key)
+	rec, since, found, err := s.read(s.clock.tick(now), k, key)
 	if err != nil || !found {
 		return protocol.Record{}, false, err
 	}
-	return own(&rec, received), true, nil
+	return own(&rec, since.received), true, nil
 }
 
 // NextDeadline implements Values.
@@ -130,11 +130,15 @@ func (s *ValueStore) putLocked(now time.Time, t tick, from uint64, key keyspace.
 	stripe := &s.stripes[key[len(key)-1]%stripes]
 	stripe.Lock()
 	defer stripe.Unlock()
-	stored, _, found, err := s.read(t, key, rec.Key)
+	stored, held, found, err := s.read(t, key, rec.Key)
 	if err != nil {
 		return err
 	}
-	if found && !bytes.Equal(stored.Value, rec.Value) {
+	at := s.since(t, rec)
+	switch {
+	case found && bytes.Equal(stored.Value, rec.Value):
+		at = max(at, held.at) // a copy does not shorten what its owner's put has given
+	case found:
 		if err := s.compare(rec, &stored); err != nil {
 			return err
 		}
@@ -147,7 +151,8 @@ func (s *ValueStore) putLocked(now time.Time, t tick, from uint64, key keyspace.
 	if err := s.takeShare(t, from, grown, !found, rec.Key); err != nil {
 		return err
 	}
-	return s.index.put(now, t, key, appendStored(room, now, rec), rec.Key)
+	received := now.Add(-time.Duration(t-at) * time.Second)
+	return s.index.put(now, t, at, key, appendStored(room, received, rec), rec.Key)
 }
 
 // check refuses what breaks a limit or its namespace's rules.
@@ -206,20 +211,21 @@ func judge(err error, key []byte) error {
 // read returns the record filed under key if it is not too old. The record
 // borrows from the KV. One that does not parse, or that is another key's, is
 // dropped.
-func (s *ValueStore) read(t tick, key keyspace.Key, name []byte) (rec protocol.Record, received time.Time, found bool, err error) {
-	b, found, err := s.index.get(t, key)
+func (s *ValueStore) read(t tick, key keyspace.Key, name []byte) (rec protocol.Record, since holding, found bool, err error) {
+	b, at, found, err := s.index.get(t, key)
 	if err != nil {
-		return rec, received, false, fmt.Errorf("store: reading %s: %w", show(name), err)
+		return rec, since, false, fmt.Errorf("store: reading %s: %w", show(name), err)
 	}
 	if !found {
-		return rec, received, false, nil
+		return rec, since, false, nil
 	}
-	rec, received, err = parseStored(b)
+	rec, since.received, err = parseStored(b)
+	since.at = at
 	if err != nil || !bytes.Equal(rec.Key, name) {
 		s.index.dropBroken(key, b)
-		return protocol.Record{}, received, false, nil
+		return protocol.Record{}, since, false, nil
 	}
-	return rec, received, true, nil
+	return rec, since, true, nil
 }
 
 // own returns a copy of rec with its stamp.

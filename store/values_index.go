@@ -21,13 +21,14 @@ type heldValue struct {
 // index knows age and cost of every record of a KV and changes both together. It is
 // safe for concurrent use.
 type index interface {
-	// get returns the stored form of key's record if it is not too old. It may turn
-	// out not to be one: then dropBroken forgets it, unless it was replaced meanwhile.
-	get(t tick, key keyspace.Key) (stored []byte, found bool, err error)
+	// get returns the stored form of key's record if it is not too old, and since when
+	// it counts as held. It may turn out not to be one: then dropBroken forgets it,
+	// unless it was replaced meanwhile.
+	get(t tick, key keyspace.Key) (stored []byte, at tick, found bool, err error)
 	dropBroken(key keyspace.Key, stored []byte)
-	// put stores a record in place of key's, if it has room or can make it. name is
-	// the record's key for the error.
-	put(now time.Time, t tick, key keyspace.Key, stored, name []byte) error
+	// put stores a record in place of key's, if it has room or can make it, as held
+	// since at, which is t or earlier. name is the record's key for the error.
+	put(now time.Time, t, at tick, key keyspace.Key, stored, name []byte) error
 	// load indexes what the KV holds from an earlier run.
 	load(now time.Time, t tick) error
 	// expire forgets what is due, up to a bound on its work; next says when there is
@@ -76,22 +77,25 @@ func newValueIndex(kv KV, l limits) *valueIndex {
 // memory comes in steps of that size, and its entry.
 func costOf(stored []byte) uint32 { return uint32(len(stored)+len(stored)/8) + indexCost }
 
-func (x *valueIndex) get(t tick, key keyspace.Key) (stored []byte, found bool, err error) {
+func (x *valueIndex) get(t tick, key keyspace.Key) (stored []byte, at tick, found bool, err error) {
 	x.mu.RLock()
 	e, closed := x.records[key], x.closed
 	fresh := e != nil && !x.old(t, e)
+	if fresh {
+		at = e.received
+	}
 	x.mu.RUnlock()
 	switch {
 	case closed:
-		return nil, false, ErrClosed
+		return nil, 0, false, ErrClosed
 	case !fresh:
-		return nil, false, nil
+		return nil, 0, false, nil
 	}
 	stored, _, err = x.kv.Get(key)
-	return stored, err == nil, err
+	return stored, at, err == nil, err
 }
 
-func (x *valueIndex) put(_ time.Time, t tick, key keyspace.Key, stored, name []byte) error {
+func (x *valueIndex) put(_ time.Time, t, at tick, key keyspace.Key, stored, name []byte) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed {
@@ -106,10 +110,10 @@ func (x *valueIndex) put(_ time.Time, t tick, key keyspace.Key, stored, name []b
 		return fmt.Errorf("store: writing %s: %w", show(name), err)
 	}
 	if e = x.records[key]; e == nil {
-		e = x.insert(t, t, key)
+		e = x.insert(t, at, key)
 	}
 	x.bytes += int64(cost) - int64(e.cost)
-	e.received, e.cost = t, cost
+	e.received, e.cost = at, cost
 	return nil
 }
 

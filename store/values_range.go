@@ -7,27 +7,45 @@ import (
 	"github.com/kdht/kdht/protocol/keyspace"
 )
 
+// holding is since when a record counts as held: by the wall clock, and by our own.
+type holding struct {
+	received time.Time
+	at       tick
+}
+
+// since returns since when a record put at t counts as held: t, or so much earlier
+// that it is given up when its sender wants it to be. So copies that peers give each
+// other do not make a value outlive its owner's last put.
+func (s *ValueStore) since(t tick, rec *protocol.Record) tick {
+	ttl, most := rec.TTL(), seconds(s.cfg.MaxAge)
+	if ttl <= 0 || most == 0 || seconds(ttl) >= most {
+		return t
+	}
+	return t - min(most-seconds(ttl), t-1) // a tick is never 0
+}
+
 // Range calls fn for the values whose keys lie from first to last, both included, in
 // ascending order until fn returns false: with how long ago each was put, and how
 // long it may still be kept, 0 for ever. What is too old is left out. The record is
 // fn's own; fn may use the store.
 func (s *ValueStore) Range(now time.Time, first, last keyspace.Key, fn func(rec protocol.Record, age, left time.Duration) bool) error {
 	t := s.clock.tick(now)
+	most := seconds(s.cfg.MaxAge)
 	var failed error
-	err := s.kv.Range(first, last, func(key keyspace.Key, b []byte) bool {
-		e, err := s.index.find(t, key)
-		if err != nil || e == nil {
+	err := s.kv.Range(first, last, func(key keyspace.Key, _ []byte) bool {
+		b, at, found, err := s.index.get(t, key)
+		if err != nil || !found {
 			failed = err
 			return err == nil
 		}
 		rec, received, err := parseStored(b)
 		if err != nil || keyspace.KeyOf(rec.Key) != key {
-			return true // read drops it when somebody asks for it
+			return true // forgotten when somebody asks for it
 		}
-		age := t - min(e.received, t)
+		age := t - min(at, t)
 		var left time.Duration
-		if maxAge := s.index.maxAge; maxAge > 0 {
-			left = time.Duration(maxAge-min(age, maxAge)+1) * time.Second // it is held for the whole last second
+		if most > 0 {
+			left = time.Duration(most-min(age, most)+1) * time.Second // held for the whole last second
 		}
 		return fn(own(&rec, received), time.Duration(age)*time.Second, left)
 	})

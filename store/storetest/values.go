@@ -31,6 +31,8 @@ func Values(t *testing.T, open OpenValues) {
 		"TooOldGoesFirst":       valuesExpiredFirst,
 		"ClockSetBackOrForward": valuesClock,
 		"ManyAtOnce":            valuesManyAtOnce,
+		"KeptAsLongAsWanted":    valuesTTL,
+		"ReadInOrder":           valuesRange,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
