@@ -108,6 +108,10 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 		}
 	}
 	d.openStores()
+	if d.values != nil {
+		d.stock.dht = d
+		d.loop.node.SetStock(&d.stock)
+	}
 	d.server = newServer(d)
 	d.role = &role{transport: t, mode: cfg.Mode, handlers: d.server.handlers}
 	if err := d.begin(); err != nil {
@@ -153,10 +157,6 @@ func (d *DHT) nodeConfig() kademlia.Config {
 		K: d.cfg.K, Alpha: d.cfg.Alpha, Beta: d.cfg.Beta, Timing: d.cfg.Timing, Trace: d.observers.trace(),
 		TakeAddrs: d.cfg.Filters.take(), Admit: d.cfg.Filters.admit(), Follow: d.cfg.Filters.follow(),
 		Connected: d.book.connection, Locate: d.cfg.Filters.locate(),
-	}
-	if !d.cfg.DisableValues {
-		d.stock.dht = d
-		cfg.Stock = &d.stock
 	}
 	return cfg
 }

@@ -43,8 +43,6 @@ type Config struct {
 	// subnet then gets more than its share of dials, tables and results (nil: peers
 	// may share their address).
 	Locate func(addr []byte) (netip.AddrPort, bool)
-	// Stock is the stores of values (nil: none is put again or copied).
-	Stock Stock
 	// Trace watches (nil: nobody).
 	Trace *Trace
 }

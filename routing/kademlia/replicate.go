@@ -60,7 +60,7 @@ type sweep struct {
 // changed tells that somebody has come into the table or left it.
 func (r *replicator) changed(now time.Time) {
 	period := r.node.cfg.Timing.Replicate
-	if r.node.cfg.Stock == nil || period < 0 {
+	if r.node.upkeep.stock == nil || period < 0 {
 		return
 	}
 	if r.since.IsZero() {
@@ -124,7 +124,7 @@ func (r *replicator) nextDeadline() time.Time {
 // again.
 func (n *Node) Leave(now time.Time, done func(now time.Time)) {
 	r := &n.upkeep.replicator
-	if n.cfg.Stock == nil || n.cfg.Timing.Replicate < 0 || n.table.Len() == 0 {
+	if n.upkeep.stock == nil || n.cfg.Timing.Replicate < 0 || n.table.Len() == 0 {
 		done(now)
 		return
 	}
@@ -186,7 +186,7 @@ func (r *replicator) step(now time.Time) {
 		case !s.end:
 			s.reading = true
 			id := r.node.upkeep.readings.expect(func(now time.Time, held []Held, err error) { r.read(now, s, held, err) })
-			r.node.cfg.Stock.Range(id, s.first, s.last)
+			r.node.upkeep.stock.Range(id, s.first, s.last)
 		default:
 			if s.inFlight == 0 || !s.leaving {
 				r.finish(now, s)

@@ -53,6 +53,7 @@ func (s *readings) expect(done func(now time.Time, held []Held, err error)) Read
 
 // upkeep is what a Node does so that values stay where they are looked for.
 type upkeep struct {
+	stock       Stock // nil: there are no values to keep up
 	readings    readings
 	republisher repeater
 	replicator  replicator
@@ -76,6 +77,10 @@ func (u *upkeep) nextDeadline() time.Time {
 	return earlier(u.republisher.nextDeadline(), u.replicator.nextDeadline())
 }
 
+// SetStock gives the Node the stores of values to read. It is called once, before
+// anything else; without it no value is put again or copied.
+func (n *Node) SetStock(s Stock) { n.upkeep.stock = s }
+
 // HandleHeld takes in the answer to a reading of the Stock. Unknown ids are ignored.
 func (n *Node) HandleHeld(now time.Time, id ReadID, held []Held, err error) {
 	done := n.upkeep.readings.waiting[id]
@@ -91,7 +96,7 @@ func (n *Node) HandleHeld(now time.Time, id ReadID, held []Held, err error) {
 // reached nobody is tried again after Timing.Retry; what the Stock has no longer is
 // given up. Without a Stock, or with a negative Timing.Republish, nothing is kept.
 func (n *Node) StartPublishing(now time.Time, key []byte, first time.Duration) error {
-	if n.cfg.Stock == nil || n.cfg.Timing.Republish < 0 {
+	if n.upkeep.stock == nil || n.cfg.Timing.Republish < 0 {
 		return nil
 	}
 	return n.upkeep.republisher.add(key, now.Add(first))
@@ -116,5 +121,5 @@ func (n *Node) republish(now time.Time, key []byte, done func(time.Time, Result)
 			n.Store(now, held[0].Record, done)
 		}
 	})
-	n.cfg.Stock.Own(id, key)
+	n.upkeep.stock.Own(id, key)
 }

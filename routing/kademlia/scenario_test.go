@@ -63,12 +63,12 @@ func newDesk(t *testing.T, td *datadriven.TestData) *desk {
 	td.MaybeScanArgs(t, "alpha", &cfg.Alpha)
 	td.MaybeScanArgs(t, "beta", &cfg.Beta)
 	refreshes := d.timing(t, td, &cfg.Timing)
-	if td.HasArg("stock") {
-		cfg.Stock = d
-	}
 	node, err := NewNode(cfg)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if td.HasArg("stock") {
+		node.SetStock(d)
 	}
 	d.quiet, node.refresher.running = !refreshes, !refreshes
 	node.SetAddrs([][]byte{testAddr(0)})

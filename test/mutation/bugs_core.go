@@ -86,7 +86,7 @@ var tableBugs = []Bug{
 	},
 	{
 		Name: "nobody-promoted", File: "routing/kademlia/membership.go", In: core,
-		Old: "n.cfg.Trace.evicted(c, reason)\n\t\tn.promote(now, c)", New: "n.cfg.Trace.evicted(c, reason)",
+		Old: "n.upkeep.replicator.changed(now)\n\t\tn.promote(now, c)", New: "n.upkeep.replicator.changed(now)",
 		Why: "a place that has become free stays empty",
 	},
 	{

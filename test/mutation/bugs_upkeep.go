@@ -69,23 +69,38 @@ var upkeepBugs = []Bug{
 		Why: "peers that join together miss each other for ten minutes",
 	},
 	{
-		Name: "reprovide-lost-after-failure", File: "routing/kademlia/reprovide.go", In: core,
+		Name: "reprovide-lost-after-failure", File: "routing/kademlia/repeater.go", In: core,
 		Old: "if res.Err != nil {\n", New: "if res.Err != nil {\n\t\treturn\n",
 		Why: "a key whose announcement failed once is announced no more",
 	},
 	{
-		Name: "no-retry-of-announcements", File: "routing/kademlia/reprovide.go", In: core,
+		Name: "no-retry-of-announcements", File: "routing/kademlia/repeater.go", In: core,
 		Old: "if res.Err != nil {\n", New: "if res.Err == nil && now.IsZero() {\n",
 		Why: "a key whose announcement failed is not found for 22 hours",
 	},
 	{
-		Name: "stopped-key-announced", File: "routing/kademlia/reprovide.go", In: core,
+		Name: "stopped-key-announced", File: "routing/kademlia/repeater.go", In: core,
 		Old: "if r.byKey[p.key] != p {\n\t\treturn", New: "if r.byKey[p.key] != p && now.IsZero() {\n\t\treturn",
 		Why: "a key taken back while it is announced comes back",
 	},
 	{
-		Name: "announcements-leak", File: "routing/kademlia/reprovide.go", In: core,
+		Name: "announcements-leak", File: "routing/kademlia/repeater.go", In: core,
 		Old: "r.inFlight--\n", New: "if res.Err == nil {\n\t\tr.inFlight--\n\t}\n",
 		Why: "after four failures nothing is announced any more",
+	},
+	{
+		Name: "everybody-copies", File: "routing/kademlia/replicate.go", In: core,
+		Old: "return nil // who is nearer does it", New: "// nothing",
+		Why: "a newcomer is given each value by all who hold it",
+	},
+	{
+		Name: "copies-live-anew", File: "routing/kademlia/replicate.go", In: core,
+		Old: "putValue(h.Record.WithTTL(h.Left))", New: "putValue(h.Record)",
+		Why: "peers keep a value alive among themselves for ever",
+	},
+	{
+		Name: "copies-in-a-storm", File: "routing/kademlia/replicate.go", In: core,
+		Old: "s.pause = now.Add(time.Duration(len(targets)) * replicatePace)", New: "s.pause = now",
+		Why: "all that is held goes to a newcomer at once",
 	},
 }
