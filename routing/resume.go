@@ -26,7 +26,7 @@ const (
 	// savePeriod is how often the table is saved. The first times come sooner, the
 	// very first after saveFirst: a node may be killed young.
 	savePeriod = 5 * time.Minute
-	saveFirst  = 10 * time.Second
+	saveFirst  = 2 * time.Second
 	// savePatience is how long Close waits for the last Save: a disk that hangs is
 	// not waited for.
 	savePatience = 500 * time.Millisecond

@@ -54,3 +54,18 @@ func (s *ValueStore) Range(now time.Time, first, last keyspace.Key, fn func(rec 
 	}
 	return err
 }
+
+// Remove forgets the value stored for key and reports whether there was one. Other
+// peers keep theirs.
+func (s *ValueStore) Remove(now time.Time, key []byte) (held bool, err error) {
+	k := keyspace.KeyOf(key)
+	stripe := &s.stripes[k[len(k)-1]%stripes]
+	stripe.Lock()
+	defer stripe.Unlock()
+	b, _, found, err := s.index.get(s.clock.tick(now), k)
+	if err != nil || !found {
+		return false, err
+	}
+	s.index.dropBroken(k, b)
+	return true, s.kv.Sync()
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -20,13 +21,14 @@ func (a *app) announce(n *live.Node, p place) error {
 		Name    string   `json:"name,omitempty"`
 		Key     string   `json:"key"`
 		Control string   `json:"control"`
+		Data    string   `json:"data,omitempty"`
 		Join    []string `json:"join"`
-	}{n.ID().String(), addrs, p.Name, p.KeyFile, p.socket, lines}, func(w io.Writer) {
+	}{n.ID().String(), addrs, p.Name, p.KeyFile, p.socket, p.data, lines}, func(w io.Writer) {
 		fmt.Fprintf(w, "id       %s\n", n.ID())
 		for i, addr := range addrs {
 			fmt.Fprintf(w, "%-7s  %s\n", []string{"listens", ""}[min(i, 1)], addr)
 		}
-		fmt.Fprintf(w, "key      %s\ncontrol  %s\n", p.KeyFile, p.socket)
+		fmt.Fprintf(w, "key      %s\ncontrol  %s\ndata     %s\n", p.KeyFile, p.socket, cmp.Or(p.data, "in memory"))
 		for i, line := range lines {
 			fmt.Fprintf(w, "\n%s\n  %s\n", []string{"To add a node, paste into another shell of this machine:", "or of another machine:"}[i], line)
 		}

@@ -1,18 +1,37 @@
 package main
 
-import "github.com/kdht/kdht/cmd/node/internal/config"
+import (
+	"path/filepath"
+
+	"github.com/kdht/kdht/cmd/node/internal/config"
+	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/kdht/kdht/cmd/node/internal/data"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
 
 // place is what a node holds of the machine while it runs.
 type place struct {
 	*config.Identity
 	socket string
+	data   string // directory of its records, empty if they are in memory
 }
 
-// claim takes the key and names the control socket that the flags say.
-func (a *app) claim(keyFile string) (p place, err error) {
+// claim takes the key and names the control socket and the data directory that the
+// flags say.
+func (a *app) claim(f *runFlags) (p place, err error) {
 	s := &a.session
+	if f.memory && f.dataDir != "" {
+		return p, control.Errorf(control.Usage, "--memory keeps nothing in a directory: give either it or --data-dir")
+	}
+	keyFile, inData := f.key, f.key == "" && f.dataDir != ""
+	if inData {
+		if err := data.Private(f.dataDir); err != nil {
+			return p, control.Errorf(control.Failed, "cannot use the data directory %s: %s; give another with --data-dir", f.dataDir, control.Line(err))
+		}
+		keyFile = filepath.Join(f.dataDir, "key")
+	}
 	var home config.Home
-	if keyFile == "" || s.control == "" {
+	if keyFile == "" || s.control == "" || f.dataDir == "" && !f.memory {
 		if home, err = config.FindHome(a.getenv); err != nil {
 			return p, err
 		}
@@ -26,12 +45,35 @@ func (a *app) claim(keyFile string) (p place, err error) {
 		}
 		p.Identity, err = config.ClaimFile(name, keyFile)
 	}
-	if err != nil {
+	switch {
+	case inData && config.Held(err):
+		return p, data.InUse(f.dataDir)
+	case err != nil:
 		return p, err
 	}
-	p.socket = s.control
-	if p.socket == "" {
+	if p.socket = s.control; p.socket == "" {
 		p.socket = home.Socket(p.Name)
 	}
+	switch {
+	case f.dataDir != "":
+		p.data = f.dataDir
+	case f.memory:
+	case f.key != "": // the data of one id are not another's
+		p.data = f.key + ".data"
+	default:
+		p.data = home.Dir(p.Name)
+	}
 	return p, nil
+}
+
+// open opens the node's records.
+func (p *place) open() (*data.Stores, error) {
+	self, err := peer.IDFromPrivateKey(p.Key)
+	if err != nil {
+		return nil, control.AsError(err)
+	}
+	if p.data == "" {
+		return data.Memory(self), nil
+	}
+	return data.Open(p.data, self)
 }

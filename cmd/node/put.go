@@ -25,11 +25,13 @@ const putExample = `  kdht put notes.txt               under /imm/<sha-256>
   date | kdht put -                what comes from standard input
   kdht put --text "hello"          the text itself
   kdht put --mut status --text up  signed, to be replaced by the next put
+  kdht put --republish page.html   kept for as long as this node runs now and then
   kdht put KEY VALUE               under a key of your own, VALUE or - as in --text`
 
 // putFlags are put's own.
 type putFlags struct {
 	key, mut, text string
+	republish      bool
 	validFor       time.Duration
 }
 
@@ -47,6 +49,7 @@ func (a *app) put() *cobra.Command {
 	cmd.Flags().StringVar(&f.mut, "mut", "", "sign, and store under /mut/<node's id>/`NAME`")
 	cmd.Flags().StringVar(&f.text, "text", "", "the value itself, instead of a file")
 	cmd.Flags().DurationVar(&f.validFor, "valid-for", 48*time.Hour, "how long a signed value holds")
+	cmd.Flags().BoolVar(&f.republish, "republish", false, "have the node put it again every 22 h, until it is dropped (`kdht records drop`) or not valid any more")
 	cmd.Flags().StringVar(&a.session.key, "sign-with", "", "with --bootstrap and --mut: the key `FILE` to sign with (default: the node's)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := a.putRequest(cmd, f, args)
@@ -78,7 +81,10 @@ func (a *app) stored(s *control.Stored, size int) error {
 
 // putRequest reads the command line.
 func (a *app) putRequest(cmd *cobra.Command, f *putFlags, args []string) (control.PutRequest, error) {
-	r := control.PutRequest{Mut: f.mut}
+	r := control.PutRequest{Mut: f.mut, Republish: f.republish}
+	if f.republish && len(a.session.bootstrap) > 0 {
+		return r, control.Errorf(control.Usage, "--republish is for a node that goes on running: leave --bootstrap out")
+	}
 	if f.mut != "" {
 		r.ValidFor = f.validFor
 		if err := a.signer(); err != nil {

@@ -21,15 +21,16 @@ import (
 // defaultPort spells KDHT on a telephone; it is not registered for anything.
 const defaultPort = 5348
 
-// closeTimeout is how long a node may take to end.
-const closeTimeout = 5 * time.Second
+// closeTimeout is how long a node may take to end (reliability.md P16: two seconds).
+const closeTimeout = 1800 * time.Millisecond
 
 const runLong = `Run a node until Ctrl-C, and print how to reach it.
 
 The first node of a network needs nothing; others are given the address of any
-node that is in it. Each keeps its key, and so its id, in the state directory;
-a second one on the same machine takes the name node-2, and so on, unless it is
-given a --name or a --key.
+node that is in it. Each keeps its key, and so its id, its records and what it
+knows of its network in the state directory, and comes back with all of it; a second
+one on the same machine takes the name node-2, and so on, unless it is given a --name,
+a --data-dir or a --key.
 
 A --profile says what kind of network it is: other addresses than those of its
 kind are neither believed, told nor dialed, and in a public network no subnet may
@@ -40,6 +41,8 @@ type runFlags struct {
 	listen    []string
 	key, mode string
 	profile   string
+	dataDir   string
+	memory    bool
 	mdns      bool
 }
 
@@ -57,7 +60,9 @@ func (a *app) run() *cobra.Command {
 	flags, s := cmd.Flags(), &a.session
 	flags.StringArrayVar(&f.listen, "listen", nil, fmt.Sprintf("`multiaddr` to listen on (repeatable; default: TCP and QUIC on port %d, or a free one)", defaultPort))
 	flags.StringArrayVar(&s.bootstrap, "bootstrap", nil, "`multiaddr` of a node to join through (repeatable)")
-	flags.StringVar(&f.key, "key", "", "key `FILE`, made if it does not exist")
+	flags.StringVar(&f.key, "key", "", "key `FILE`, made if it does not exist (default: in the data directory)")
+	flags.StringVar(&f.dataDir, "data-dir", "", "`DIR` for key, records and routing table (default: in the user's state directory)")
+	flags.BoolVar(&f.memory, "memory", false, "keep records and routing table in memory: they end with the node")
 	flags.StringVar(&f.mode, "mode", "server", "server, client, auto or auto-server: whether it serves others")
 	flags.StringVar(&f.profile, "profile", "private", "what addresses belong to the network: private (any), public (of the Internet), lan (of local networks)")
 	flags.BoolVar(&f.mdns, "mdns", false, "find nodes of the same network on the local one")
@@ -67,6 +72,7 @@ func (a *app) run() *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]string{"server", "client", "auto", "auto-server"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions([]string{"private", "public", "lan"}, cobra.ShellCompDirectiveNoFileComp))
 	fromEnv(flags, "key", "KDHT_KEY")
+	fromEnv(flags, "data-dir", "KDHT_DATA_DIR")
 	fromEnv(flags, "control", "KDHT_CONTROL")
 	fromEnv(flags, "name", "KDHT_NAME")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runNode(cmd.Context(), f) }
@@ -79,7 +85,7 @@ func (a *app) runNode(ctx context.Context, f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	place, err := a.claim(f.key)
+	place, err := a.claim(f)
 	if err != nil {
 		return err
 	}
@@ -87,6 +93,10 @@ func (a *app) runNode(ctx context.Context, f *runFlags) error {
 	cfg.Key = place.Key
 	l, err := control.Listen(place.socket)
 	if err != nil {
+		return err
+	}
+	if cfg.Stores, err = place.open(); err != nil {
+		l.Close()
 		return err
 	}
 	n, err := live.Start(cfg)
@@ -101,6 +111,9 @@ func (a *app) runNode(ctx context.Context, f *runFlags) error {
 	go build.Thrifty(thrift)
 	if err := a.announce(n, place); err != nil {
 		return err
+	}
+	if err := n.Resumed(); err != nil {
+		a.note("%v", err)
 	}
 	if a.session.name == "" && strings.HasPrefix(place.Name, config.FirstName+"-") {
 		a.note("another node runs here already, so this one is %q: use it with --name %s", place.Name, place.Name)
@@ -168,7 +181,7 @@ func available(listen []string) []string {
 
 // join says when the node has joined, and, if that takes long, what is wrong.
 func (a *app) join(ctx context.Context, n *live.Node) {
-	if len(a.session.bootstrap) == 0 {
+	if len(a.session.bootstrap) == 0 && !n.Resuming() {
 		return
 	}
 	if err := n.Join(ctx); err != nil && ctx.Err() == nil {

@@ -1,5 +1,5 @@
-// Package config is where a node of this user keeps its things: its key in the
-// state directory, its control socket in the runtime directory, each under the
+// Package config is where a node of this user keeps its things: its key and its
+// records in the state directory, its control socket in the runtime directory, each under the
 // node's name, so that several can run side by side.
 //
 // The invariant: a name, and a key file, is held by at most one running node.
@@ -22,7 +22,7 @@ const FirstName = "node"
 
 // Home is the directories of one user.
 type Home struct {
-	state   string // keys, kept
+	state   string // keys and records, kept
 	runtime string // sockets, gone with the session; "" if the system has none
 }
 
@@ -54,11 +54,14 @@ func FindHome(getenv func(string) string) (Home, error) {
 }
 
 func noHome(why string) error {
-	return control.Errorf(control.Failed, "no place for this node's key and control socket (%s): give them with --key FILE and --control PATH", why)
+	return control.Errorf(control.Failed, "no place for this node's key and control socket (%s): give them with --data-dir DIR and --control PATH", why)
 }
 
+// Dir is the directory of the node called name: its key, records and routing table.
+func (h Home) Dir(name string) string { return filepath.Join(h.state, name) }
+
 // Key is the key file of the node called name.
-func (h Home) Key(name string) string { return filepath.Join(h.state, name, "key") }
+func (h Home) Key(name string) string { return filepath.Join(h.Dir(name), "key") }
 
 // Socket is the control socket of the node called name.
 func (h Home) Socket(name string) string {

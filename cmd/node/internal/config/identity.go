@@ -28,6 +28,20 @@ func (i *Identity) Release() error { return i.lock.Close() }
 // errHeld means that a running node has the key.
 var errHeld = errors.New("in use by a running node")
 
+// held is an error that says that a running node has a key.
+type held struct{ told *control.Error }
+
+func (h held) Error() string { return h.told.Error() }
+
+// Unwrap returns what people see of it.
+func (h held) Unwrap() error { return h.told }
+
+// Held reports whether ClaimFile failed because a running node has the key.
+func Held(err error) bool {
+	var h held
+	return errors.As(err, &h)
+}
+
 // Claim takes the identity of the node called name, made if it does not exist;
 // without a name, that of the first that is not running: "node", "node-2", and so
 // on. So each shell's node has its own id, and the same one next time.
@@ -57,7 +71,7 @@ func (h Home) Claim(name string) (*Identity, error) {
 func ClaimFile(name, path string) (*Identity, error) {
 	id, err := hold(name, path)
 	if errors.Is(err, errHeld) {
-		return nil, control.Errorf(control.Failed, "the key %s is in use by a running node: two nodes with one id break each other; give this one another --key", path)
+		return nil, held{control.Errorf(control.Failed, "the key %s is in use by a running node: two nodes with one id break each other; give this one another --key", path)}
 	}
 	return id, err
 }

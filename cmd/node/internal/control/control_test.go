@@ -23,6 +23,8 @@ func TestOperationsReachTheNode(t *testing.T) {
 			events = append(events, "hop "+e.Hop.Peer)
 		case e.Provider != nil:
 			events = append(events, "provider "+e.Provider.ID)
+		case e.Record != nil:
+			events = append(events, "record "+string(e.Record.Key))
 		}
 	}
 	check := func(name string, got any, err error, want any) {
@@ -54,7 +56,19 @@ func TestOperationsReachTheNode(t *testing.T) {
 	check("set-throttle", throttle, err, &Throttle{Limits: Limits{Near: 2.5}})
 	released, err := c.Release(ctx, ReleaseRequest{Who: "x"})
 	check("release", released, err, &Released{Who: "x", Held: true})
-	if want := []string{"provider p", "provider p", "hop x"}; !reflect.DeepEqual(events, want) {
+	records, err := c.Records(ctx)
+	check("records", records, err, &Records{Values: 7})
+	exported, err := c.Export(ctx, w)
+	check("export", exported, err, &Exported{Count: 1})
+	imported, err := c.Import(ctx, Record{Key: []byte("/v/b"), Value: []byte("2")})
+	check("import", imported, err, &Imported{Why: "/v/b"})
+	local, err := c.Local(ctx, KeyRequest{Key: []byte{0xff}})
+	check("local", local, err, &Record{Key: []byte{0xff}, Value: []byte("1"), Left: 5})
+	dropped, err := c.Drop(ctx, KeyRequest{Key: []byte("k")})
+	check("drop", dropped, err, &Dropped{Held: true})
+	copied, err := c.Backup(ctx, BackupRequest{Dir: "/d"})
+	check("backup", copied, err, &BackedUp{Dir: "/d"})
+	if want := []string{"provider p", "provider p", "hop x", "record /v/a"}; !reflect.DeepEqual(events, want) {
 		t.Errorf("events %q, want %q", events, want)
 	}
 	if _, err := c.FindProviders(ctx, ProvidersRequest{CID: "p", Count: 2}, nil); err != nil {

@@ -67,7 +67,7 @@ func AsError(err error) *Error {
 }
 
 // packages are how our packages begin their errors, for programmers.
-var packages = []string{"kdht: ", "build: ", "store: ", "host: ", "rpc: ", "protocol: ", "routing: "}
+var packages = []string{"kdht: ", "build: ", "store: ", "host: ", "rpc: ", "protocol: ", "routing: ", "providerlog: ", "snapshot: "}
 
 // Line returns what err says in one line, without the names of packages.
 func Line(err error) string {

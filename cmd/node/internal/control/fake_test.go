@@ -64,6 +64,29 @@ func (f *fakeNode) Release(_ context.Context, r ReleaseRequest) (*Released, erro
 	return &Released{Who: r.Who, Held: true}, nil
 }
 
+func (f *fakeNode) Records(context.Context) (*Records, error) { return &Records{Values: 7}, nil }
+
+func (f *fakeNode) Export(_ context.Context, w Watch) (*Exported, error) {
+	w(Event{Record: &Record{Key: []byte("/v/a"), Value: []byte("1")}})
+	return &Exported{Count: 1}, nil
+}
+
+func (f *fakeNode) Import(_ context.Context, r Record) (*Imported, error) {
+	return &Imported{Taken: string(r.Value) == "1", Why: string(r.Key)}, nil
+}
+
+func (f *fakeNode) Local(_ context.Context, r KeyRequest) (*Record, error) {
+	return &Record{Key: r.Key, Value: []byte("1"), Left: 5}, nil
+}
+
+func (f *fakeNode) Drop(_ context.Context, r KeyRequest) (*Dropped, error) {
+	return &Dropped{Held: len(r.Key) > 0}, nil
+}
+
+func (f *fakeNode) Backup(_ context.Context, r BackupRequest) (*BackedUp, error) {
+	return &BackedUp{Dir: r.Dir}, nil
+}
+
 // socketPath is a path for a socket, short enough for every system.
 func socketPath(t *testing.T) string {
 	t.Helper()

@@ -27,6 +27,7 @@ type Node interface {
 	// Ping asks one peer for a sign of life.
 	Ping(ctx context.Context, r PingRequest, w Watch) (*Pong, error)
 	Throttler
+	Keeper
 }
 
 // Watch is told what happens while an operation runs; nil means nobody watches.
@@ -35,8 +36,9 @@ type Watch func(Event)
 
 // Event is one thing that happened: exactly one field is set.
 type Event struct {
-	Hop      *Hop  `json:"hop,omitempty"`
-	Provider *Peer `json:"provider,omitempty"`
+	Hop      *Hop    `json:"hop,omitempty"`
+	Provider *Peer   `json:"provider,omitempty"`
+	Record   *Record `json:"record,omitempty"`
 }
 
 // Hop is one step of a lookup.
@@ -118,6 +120,9 @@ type PutRequest struct {
 	Key   []byte `json:"key,omitempty"`
 	Value []byte `json:"value"`
 	Mut   string `json:"mut,omitempty"`
+	// Republish has the node put the value again until it is dropped or not valid any
+	// more.
+	Republish bool `json:"republish,omitempty"`
 	// ValidFor is how long a signed value holds.
 	ValidFor time.Duration `json:"valid_for,omitempty"`
 }

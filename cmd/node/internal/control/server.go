@@ -28,7 +28,7 @@ const (
 	writeTimeout   = 10 * time.Second
 	idleTimeout    = time.Minute
 	// closeTimeout is how long Close waits for operations under way.
-	closeTimeout = 2 * time.Second
+	closeTimeout = 500 * time.Millisecond
 	// timeoutHeader says how long the operation may take, as Go writes durations.
 	timeoutHeader = "Kdht-Timeout"
 )
@@ -90,6 +90,7 @@ func (s *Server) routes(n Node) http.Handler {
 		return n.SetThrottle(ctx, r)
 	})
 	handle(s, mux, "release", func(ctx context.Context, r ReleaseRequest, _ Watch) (*Released, error) { return n.Release(ctx, r) })
+	s.keeperRoutes(mux, n)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		newLines(w).send(line{Error: Errorf(Usage, "this node knows no operation %q: is it of another version?", r.URL.Path)})
 	})

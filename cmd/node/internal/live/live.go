@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/kdht/kdht/cmd/node/internal/data"
 	"github.com/kdht/kdht/host/build"
 	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
@@ -47,6 +48,8 @@ type Config struct {
 	MDNS bool
 	// BucketSize is k (0: 20).
 	BucketSize int
+	// Stores are the node's, which closes them (nil: in memory).
+	Stores *data.Stores
 }
 
 // Protocols returns the protocol ids of the network that a prefix names.
@@ -60,21 +63,25 @@ type Node struct {
 	protocol protocol.ID
 	host     host.Host
 	dht      *routing.DHT
+	stores   *data.Stores
 	closers  []func() error // last first
 	started  time.Time
 }
 
 var _ control.Node = (*Node)(nil)
 
-// Start starts a node. It is a member of its network as soon as it knows another
+// Start starts a node, and closes its stores if that fails. It is a member of its network as soon as it knows another
 // one, which Join waits for.
 func Start(cfg Config) (*Node, error) {
 	if cfg.Signer == nil {
 		cfg.Signer = cfg.Key
 	}
 	main, json := Protocols(cfg.Prefix)
-	n := &Node{cfg: cfg, protocol: main, started: time.Now()}
+	n := &Node{cfg: cfg, protocol: main, stores: cfg.Stores, started: time.Now()}
 	if err := n.start(json); err != nil {
+		if n.dht == nil && n.stores != nil {
+			_ = n.stores.Close()
+		}
 		_ = n.Close()
 		return nil, classify(err)
 	}
@@ -90,10 +97,13 @@ func (n *Node) start(json protocol.ID) error {
 		return err
 	}
 	n.host = h
+	if n.stores == nil {
+		n.stores = data.Memory(h.ID())
+	}
 	n.closers = append(n.closers, h.Close)
 	cfg := routing.Config{
 		Protocol: n.protocol, JSONProtocol: json, Mode: n.cfg.Mode, BootstrapPeers: n.cfg.Bootstrap, K: n.cfg.BucketSize,
-		Filters: routing.Filters{Profile: n.cfg.Profile},
+		Filters: routing.Filters{Profile: n.cfg.Profile}, Stores: n.stores.Routing(),
 	}
 	cfg.Serving.Limit.Subnets = n.cfg.Profile == profile.Public
 	n.dht, err = routing.New(h, cfg)

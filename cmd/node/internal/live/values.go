@@ -11,6 +11,7 @@ import (
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/store"
+	core "github.com/libp2p/go-libp2p/core/routing"
 )
 
 // defaultValidFor is how long a signed value holds unless told otherwise.
@@ -25,7 +26,11 @@ func (n *Node) Put(ctx context.Context, r control.PutRequest, w control.Watch) (
 	if len(value) > protocol.MaxValue {
 		return nil, tooLarge(len(value))
 	}
-	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.dht.PutValue(ctx, key, value) })
+	var options []core.Option
+	if r.Republish {
+		options = append(options, routing.Republish())
+	}
+	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.dht.PutValue(ctx, key, value, options...) })
 	if err != nil {
 		if errors.Is(err, routing.ErrNoPeers) {
 			err = control.Errorf(control.NoPeers, "kept on this node only, under %s: %s", input.ShowKey([]byte(key)), lonely)
