@@ -31,7 +31,7 @@ func (a *app) claim(f *runFlags) (p place, err error) {
 		keyFile = filepath.Join(f.dataDir, "key")
 	}
 	var home config.Home
-	if keyFile == "" || s.control == "" || f.dataDir == "" && !f.memory {
+	if keyFile == "" || s.control == "" {
 		if home, err = config.FindHome(a.getenv); err != nil {
 			return p, err
 		}

@@ -91,6 +91,9 @@ func (n *Node) HandleHeld(now time.Time, id ReadID, held []Held, err error) {
 	done(now, held, err)
 }
 
+// Copied returns how many copies of values have been sent to who came near to them.
+func (n *Node) Copied() uint64 { return n.upkeep.copies }
+
 // StartPublishing keeps the value that the Stock has as our own under key stored
 // with the peers nearest to it: every Timing.Republish, first after first. What
 // reached nobody is tried again after Timing.Retry; what the Stock has no longer is

@@ -143,6 +143,7 @@ func (c *Config) fill() error {
 	orDefault(&c.Node.Timing.Slot, time.Second)
 	orDefault(&c.Node.Timing.GiveUp, 5*time.Second)
 	c.Records.fill()
+	orDefault(&c.Node.Timing.Replicate, c.Records.CopyEvery)
 	c.Churn.Comeback.fill()
 	if c.Node.Validator == nil && c.Records.on() {
 		c.Node.Validator = validator

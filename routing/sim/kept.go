@@ -14,6 +14,7 @@ type Kept struct {
 	// tells of these.
 	CutShort int
 	Clocks   Clocks
+	Copies   Copies
 }
 
 // Upkeep is what became of the records of one kind; figures without a unit are
@@ -40,6 +41,15 @@ type Cost struct {
 // others those that missed it though one of the k truly nearest held it, and those
 // where none of these did any more.
 type Reads struct{ Ended, Found, Missed, Gone int }
+
+// Copies is what members did for the values of others: copies given, the requests
+// that this took in all, the same for each value and hour, and how often a member
+// that left in order had some to hand over.
+type Copies struct {
+	Given, Requests int
+	Hourly          float64
+	Handovers       int
+}
 
 // Clocks is what became of records when clocks jumped.
 type Clocks struct {
@@ -118,8 +128,12 @@ func (k *keeping) kept() *Kept {
 	}
 	for i := range k.run.members {
 		k.aged(int32(i))
+		if k.run.members[i].node != nil {
+			k.counted(int32(i))
+		}
 	}
-	all := Kept{CutShort: k.cutShort, Clocks: k.clocks}
+	all := Kept{CutShort: k.cutShort, Clocks: k.clocks, Copies: Copies{Given: k.given, Requests: k.asked, Handovers: k.handovers}}
+	all.Copies.Hourly = float64(k.asked) / float64(max(1, k.cfg.Values)) / k.cfg.For.Hours()
 	for at, u := range k.kinds {
 		u.Holders /= float64(max(1, u.Acknowledged))
 		u.Put.spread(k.took[at][0])
@@ -164,6 +178,9 @@ func (e *text) kept(k *Kept) {
 		e.reads("last, owner gone", u.LastOrphaned)
 	}
 	e.printf("          %d operations cut short by their member's end\n", k.CutShort)
+	if c := k.Copies; c.Given > 0 {
+		e.printf("copies    %d given with %d requests, %.1f a value and hour; %d times something was handed over\n", c.Given, c.Requests, c.Hourly, c.Handovers)
+	}
 	if c := k.Clocks; c.Jumps > 0 {
 		e.printf("clocks    %d jumps by members that held %d records, %d of which became too old; %d outlived their time\n", c.Jumps, c.Held, c.Dropped, c.Outlived)
 	}

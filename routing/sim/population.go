@@ -170,9 +170,9 @@ func (r *run) goesDown(i int32, how Fault) {
 		return // it still runs, and serves nobody
 	}
 	r.saves(i)
+	r.records.wentDown(i)
 	m.up, m.node, m.wakeAt = false, nil, 0
 	r.checks.died(i)
-	r.records.wentDown(i)
 	r.hangUp(i, how == Refuse)
 }
 
@@ -189,13 +189,17 @@ func (r *run) departs(i int32) {
 	} else {
 		r.fired[Left]++
 	}
-	r.goesDown(i, how)
+	at := r.now + int64(r.rng.ExpFloat64()*float64(r.cfg.Churn.Gap))
+	if how == Refuse && r.records.leavesInOrder(i) {
+		at += int64(farewell)
+	} else {
+		r.goesDown(i, how)
+	}
 	next := i
 	if r.rng.Float64() >= r.cfg.Churn.Return {
 		next = r.add()
 		delete(r.comebacks.saved, i)
 	}
-	at := r.now + int64(r.rng.ExpFloat64()*float64(r.cfg.Churn.Gap))
 	r.queue.push(at, join, next, 0)
 	r.queue.push(at+r.session(r.rng.Float64()), depart, next, 0)
 }

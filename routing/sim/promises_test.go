@@ -13,10 +13,11 @@ import (
 //
 //	go test ./routing/sim -run Promise -v -size 1000 -seeds 20 -timeout 2h
 var (
-	size  = flag.Int("size", 120, "how many nodes the tests of promises simulate")
-	seeds = flag.Uint64("seeds", 1, "over how many seeds")
-	hours = flag.Float64("hours", 0.5, "how many hours stand for the 24 of the promise of records")
-	reads = flag.Float64("reads", 0.05, "how many records are read a second meanwhile")
+	size   = flag.Int("size", 120, "how many nodes the tests of promises simulate")
+	seeds  = flag.Uint64("seeds", 1, "over how many seeds")
+	hours  = flag.Float64("hours", 0.5, "how many hours stand for the 24 of the promise of records")
+	copies = flag.String("copies", "", "how members keep values where they are looked for in the promise of records: empty, on-change or hourly")
+	reads  = flag.Float64("reads", 0.05, "how many records are read a second meanwhile")
 )
 
 // Members come and go: on the public network's sessions, cut to a sixth so that
@@ -77,7 +78,7 @@ func TestPromiseOfRecords(t *testing.T) {
 			Node:  kademlia.Config{Timing: kademlia.Timing{Refresh: time.Hour, Probe: 15 * time.Minute}},
 			Records: Records{
 				Values: *size, Providers: *size, Rate: 1, Reads: *reads,
-				For: day(24), Every: day(22), MaxAge: day(48), AddrTTL: day(24),
+				For: day(24), Every: day(22), MaxAge: day(48), AddrTTL: day(24), Copies: *copies, CopyEvery: day(1),
 			},
 		})
 		for name, u := range map[string]Upkeep{"values": r.Kept.Values, "providers": r.Kept.Providers} {

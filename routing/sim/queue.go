@@ -24,6 +24,9 @@ const (
 	forget               // a member's stores forget what is too old
 	jump                 // a member's clock is set wrong
 	attack               // an adversary does what it does next
+	handOver             // a member's stores answer; what is the reading
+	copyAll              // a member looks what it is to put again for others
+	gone                 // a member that has said farewell goes down
 )
 
 // event is something that will happen. It holds no pointers, so that a million

@@ -31,7 +31,12 @@ type Records struct {
 	// Durable members that come back have the values they held; provider records are
 	// in memory only.
 	Durable bool
-	Jumps   Jumps
+	// Copies says how members keep values where they are looked for: not at all (""),
+	// CopiesOnChange or CopiesHourly; CopyEvery is how often, or how soon after a change
+	// (1 h).
+	Copies    string
+	CopyEvery time.Duration
+	Jumps     Jumps
 }
 
 // Jumps are clocks set wrongly while the run goes on: those of the share Share of
@@ -50,6 +55,7 @@ func (c *Records) fill() {
 	orDefault(&c.For, time.Hour)
 	orDefault(&c.Reads, 1)
 	orDefault(&c.Every, 22*time.Hour)
+	orDefault(&c.CopyEvery, time.Hour)
 	orDefault(&c.MaxAge, store.DefaultMaxAge)
 	orDefault(&c.AddrTTL, store.DefaultAddrTTL)
 }
@@ -60,6 +66,8 @@ func (c *Records) check() error {
 		return errors.New("sim: Values and Providers must be between 0 and a million")
 	case !(c.Rate > 0) || c.Reads < 0 || c.For < 0 || c.Every <= 0 || c.MaxAge <= 0 || c.AddrTTL <= 0 || c.Jumps.By < 0:
 		return errors.New("sim: Records: Rate, Every, MaxAge and AddrTTL must be above 0, Reads, For and Jumps.By not below")
+	case c.Copies != "" && c.Copies != CopiesOnChange && c.Copies != CopiesHourly || c.CopyEvery <= 0:
+		return fmt.Errorf("sim: Records: Copies is %q: write nothing, %q or %q, and CopyEvery above 0", c.Copies, CopiesOnChange, CopiesHourly)
 	case !(c.Jumps.Share >= 0 && c.Jumps.Share <= 1):
 		return errors.New("sim: Records: Jumps.Share must lie between 0 and 1")
 	}
@@ -88,6 +96,7 @@ type keeping struct {
 	ledger
 	cellar
 	tally
+	copying
 }
 
 // ledger is the records of a run and whose they are.
@@ -154,6 +163,14 @@ func (r *run) recordEvent(e *event) {
 		k.sweep(e.who)
 	case jump:
 		k.jump(e.who)
+	case handOver:
+		k.hasRead(e.who, e.what)
+	case copyAll:
+		k.copiesAll(e.who, e.what)
+	case gone:
+		if m := &r.members[e.who]; m.up && m.life == uint32(e.what) {
+			r.goesDown(e.who, Refuse)
+		}
 	}
 }
 
@@ -165,6 +182,7 @@ func (k *keeping) cameUp(who int32) {
 	}
 	k.trouble, k.since[who] = k.run.now, k.run.now
 	k.reopen(who)
+	k.copies(who)
 	for _, i := range k.owned[who] {
 		k.again(i, time.Minute)
 	}
@@ -183,6 +201,7 @@ func (k *keeping) wentDown(who int32) {
 			k.cutShort++
 		}
 	}
+	k.counted(who)
 	k.drop(who)
 }
 

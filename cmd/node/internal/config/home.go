@@ -54,7 +54,7 @@ func FindHome(getenv func(string) string) (Home, error) {
 }
 
 func noHome(why string) error {
-	return control.Errorf(control.Failed, "no place for this node's key and control socket (%s): give them with --data-dir DIR and --control PATH", why)
+	return control.Errorf(control.Failed, "no place for this node's key and control socket (%s): give them with --key FILE and --control PATH", why)
 }
 
 // Dir is the directory of the node called name: its key, records and routing table.

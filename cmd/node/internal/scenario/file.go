@@ -103,6 +103,8 @@ type timing struct {
 	Reprovide duration `toml:"reprovide" in:"-1 8784"`
 	Retry     duration `toml:"retry" in:"0 8784"`
 	Cache     duration `toml:"cache" in:"-1 8784"`
+	Republish duration `toml:"republish" in:"-1 8784"`
+	Replicate duration `toml:"replicate" in:"-1 8784"`
 }
 
 type measure struct {
@@ -120,6 +122,8 @@ type records struct {
 	MaxAge    duration `toml:"max_age" in:"0 8784"`
 	AddrTTL   duration `toml:"addr_ttl" in:"0 8784"`
 	Durable   bool     `toml:"durable"`
+	Copies    string   `toml:"copies"`
+	CopyEvery duration `toml:"copy_every" in:"0 8784"`
 	Jumps     jumps    `toml:"jumps"`
 }
 

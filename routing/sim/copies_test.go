@@ -1,0 +1,35 @@
+package sim
+
+import (
+	"testing"
+	"time"
+)
+
+// copied is a run in which values are put once, never again and read only in the end,
+// while all members go and others come.
+func copied(t *testing.T, copies string) Report {
+	return simulate(t, Config{
+		Seed: 700, Nodes: 80, Churn: Churn{On: true, Scale: 0.05, Gap: time.Minute, Return: -1},
+		Records: Records{Values: 60, Rate: 2, For: time.Hour, Reads: 1e-9, Every: 40 * time.Hour, Copies: copies, CopyEvery: 5 * time.Minute},
+	})
+}
+
+// Values outlive all who were given them, by either design, and nobody gives copies
+// in a storm. Without copies they do not.
+func TestCopiesKeepValues(t *testing.T) {
+	none, changed, hourly := copied(t, ""), copied(t, CopiesOnChange), copied(t, CopiesHourly)
+	for name, r := range map[string]Report{"none": none, CopiesOnChange: changed, CopiesHourly: hourly} {
+		t.Logf("%s: %.3f of %d found, %+v", name, r.Kept.Values.LastOrphaned.Share(), r.Kept.Values.LastOrphaned.Ended, r.Kept.Copies)
+	}
+	if share := none.Kept.Values.LastOrphaned.Share(); share > 0.9 {
+		t.Errorf("without copies %.3f are found: this shows nothing", share)
+	}
+	for _, r := range []Report{changed, hourly} {
+		if u := r.Kept.Values.LastOrphaned; u.Ended < 30 || u.Share() < 0.97 {
+			t.Errorf("%.3f of %d are found", u.Share(), u.Ended)
+		}
+	}
+	if changed.Kept.Copies.Requests > hourly.Kept.Copies.Requests/2 || changed.Kept.Copies.Handovers == 0 {
+		t.Errorf("copies on change cost %+v, hourly ones %+v", changed.Kept.Copies, hourly.Kept.Copies)
+	}
+}
