@@ -76,3 +76,7 @@ func WithReport(ctx context.Context, r *Report) context.Context { return routing
 // Quorum makes GetValue and SearchValue end when exactly n valid values have
 // come in.
 func Quorum(n int) core.Option { return routing.Quorum(n) }
+
+// Republish makes PutValue keep the value stored: it is put again every 22 h, until
+// DHT.StopRepublishing or until it is not valid any more. See PublishedStore.
+func Republish() core.Option { return routing.Republish() }

@@ -202,6 +202,12 @@ func ProviderStore(s store.Providers) Option {
 	return func(c *settings) error { c.Stores.Providers = s; return nil }
 }
 
+// PublishedStore keeps the values that were put with Republish in kv, so that they
+// are put again after a restart, too. The DHT closes it.
+func PublishedStore(kv store.KV) Option {
+	return func(c *settings) error { c.Stores.Own = kv; return nil }
+}
+
 // MaxRecordAge is how long a value is kept since it was last put (48 h), at least a
 // second; below zero: for ever.
 func MaxRecordAge(age time.Duration) Option {

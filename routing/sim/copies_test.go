@@ -3,13 +3,15 @@ package sim
 import (
 	"testing"
 	"time"
+
+	"github.com/kdht/kdht/routing/kademlia"
 )
 
 // copied is a run in which values are put once, never again and read only in the end,
 // while all members go and others come.
 func copied(t *testing.T, copies string) Report {
 	return simulate(t, Config{
-		Seed: 700, Nodes: 80, Churn: Churn{On: true, Scale: 0.05, Gap: time.Minute, Return: -1},
+		Seed: 700, Nodes: 160, Node: kademlia.Config{K: 5}, Churn: Churn{On: true, Scale: 0.05, Gap: time.Minute, Return: -1},
 		Records: Records{Values: 60, Rate: 2, For: time.Hour, Reads: 1e-9, Every: 40 * time.Hour, Copies: copies, CopyEvery: 5 * time.Minute},
 	})
 }

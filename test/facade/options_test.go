@@ -25,6 +25,7 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own := store.NewMemory()
 	values, providers := store.NewValues(store.NewMemory(), store.Imm{}, store.ValuesConfig{}), store.NewProviders(store.ProvidersConfig{})
 	for name, c := range map[string]struct {
 		option kdht.Option
@@ -51,6 +52,7 @@ func TestOptions(t *testing.T) {
 		"DisableProviders":          {kdht.DisableProviders(), func(c *routing.Config) bool { return c.DisableProviders }},
 		"ValueStore":                {kdht.ValueStore(values), func(c *routing.Config) bool { return c.Stores.Values == values }},
 		"ProviderStore":             {kdht.ProviderStore(providers), func(c *routing.Config) bool { return c.Stores.Providers == providers }},
+		"PublishedStore":            {kdht.PublishedStore(own), func(c *routing.Config) bool { return c.Stores.Own == own }},
 		"RoutingTableFile":          {kdht.RoutingTableFile("table"), func(c *routing.Config) bool { return c.Stores.Table != nil }},
 		"MaxRecordAge":              {kdht.MaxRecordAge(time.Hour), func(c *routing.Config) bool { return c.Stores.MaxAge == time.Hour }},
 		"MaxValueSize":              {kdht.MaxValueSize(7), func(c *routing.Config) bool { return c.Stores.MaxValue == 7 }},
