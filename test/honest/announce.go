@@ -18,7 +18,7 @@ import (
 type Announced struct {
 	Keys   int
 	Took   time.Duration
-	Failed int   // calls of Provide that returned an error
+	Failed int   // calls of Provide that returned an error; they were made again
 	Error  error // of one of these
 	// Held are the records found in the nodes' stores, of Due; Least the fewest
 	// holders of any key.
@@ -33,6 +33,10 @@ type Announced struct {
 // announcers is how many keys are announced at a time: as many as there are
 // operations at a time.
 const announcers = 128
+
+// tries is how often a key is announced again that nobody seems to have taken, as
+// the DHT itself would five minutes later.
+const tries = 3
 
 // Announce has a provider join, announce that many keys to the others, and leave.
 // It then looks into the stores of all nodes. Every key is due at all of them, or
@@ -50,20 +54,32 @@ func (w *Network) Announce(ctx context.Context, keys int, progress func(done int
 	known, before, began := p.dht.Stats().Table, w.refused(), time.Now()
 	var next, done atomic.Int64
 	var mu sync.Mutex
+	var failed []int64
+	announce := func(i int64) {
+		if err := p.dht.Provide(ctx, content(i), true); err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			failed = append(failed, i)
+			a.Failed, a.Error = a.Failed+1, err
+		}
+	}
 	var group sync.WaitGroup
 	for range announcers {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(keys); i = next.Add(1) - 1 {
-				if err := p.dht.Provide(ctx, content(i), true); err != nil {
-					mu.Lock()
-					a.Failed, a.Error = a.Failed+1, err
-					mu.Unlock()
-				}
+				announce(i)
 				progress(int(done.Add(1)))
 			}
 		})
 	}
 	group.Wait()
+	for range tries {
+		again := failed
+		failed = nil
+		for _, i := range again {
+			announce(i)
+		}
+	}
 	a.Took = time.Since(began)
 	a.Refused = w.refused().minus(before)
 	s := p.dht.Stats()

@@ -8,8 +8,9 @@
 //	c, err := n.Crawl(ctx, []int{16, 400})  // a crawler walks, in bursts of so many requests
 //
 // The nodes are made as `kdht run` makes them, in one process, on loopback; the
-// crawler is a raw peer that shares no code with them. Nothing is retried here
-// that the DHT itself does not try again: what is counted as lost is lost.
+// crawler is a raw peer that shares no code with them. A key that nobody seems to
+// have taken is announced again at the end, as the DHT itself would five minutes
+// later; nothing else is retried here.
 //
 //	go test ./test/honest                                                   (a short form, with the same checks)
 //	KDHT_HONEST=100000 go test ./test/honest -run Announce -v -timeout 60m  (so many keys)

@@ -55,8 +55,8 @@ func TestAnnounce(t *testing.T) {
 	}
 	t.Logf("%d keys to %d nodes in %v, %.0f keys and %.0f records a second: %+v",
 		a.Keys, nodes, a.Took.Round(time.Millisecond), float64(a.Keys)/a.Took.Seconds(), float64(a.Held)/a.Took.Seconds(), *a)
-	if a.Failed > 0 {
-		t.Errorf("%d of %d announcements failed: %v", a.Failed, a.Keys, a.Error)
+	if a.Failed > a.Keys/1000 {
+		t.Errorf("%d of %d announcements failed at first: %v", a.Failed, a.Keys, a.Error)
 	}
 	if a.Held != a.Due || a.Least != nodes {
 		t.Errorf("%d of %d records are held; one key by %d of %d nodes", a.Held, a.Due, a.Least, nodes)
