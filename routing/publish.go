@@ -100,6 +100,13 @@ func (d *DHT) StopRepublishing(key string) error {
 	return d.publications.drop([]byte(key))
 }
 
+// failure returns why nothing of an earlier run is put again, nil if it is.
+func (p *publications) failure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}
+
 func (p *publications) drop(key []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

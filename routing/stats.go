@@ -54,6 +54,8 @@ type Stored struct {
 	Providers  int // provider records
 	Providing  int // keys that we keep announced
 	Publishing int // own values that we put again
+	// PublishErr is why those of an earlier run are not, nil if they are.
+	PublishErr error
 }
 
 // Stats returns a snapshot; after Close it is what there was at the end, but for
@@ -83,6 +85,7 @@ func (d *DHT) Stats() Stats {
 	s.Connected, s.Speaking, _ = d.book.count()
 	s.Stored.Providing, s.Stored.Publishing = c.providing, c.publishing
 	s.Snapshot = d.resumption.state()
+	s.Stored.PublishErr = d.publications.failure()
 	if d.server.json != nil {
 		s.JSON = d.server.json.Stats()
 	}

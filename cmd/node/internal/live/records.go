@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -139,10 +140,11 @@ func (n *Node) Backup(_ context.Context, r control.BackupRequest) (*control.Back
 // Resuming reports whether peers of the last run are known.
 func (n *Node) Resuming() bool { return n.dht.Stats().Snapshot.Loaded > 0 }
 
-// Resumed returns why the routing table of the last run was not taken over, nil if it
-// was or there was none.
+// Resumed returns why the routing table of the last run, or what it put again, was not
+// taken over, nil if all was.
 func (n *Node) Resumed() error {
-	if err := n.dht.Stats().Snapshot.Err; err != nil {
+	s := n.dht.Stats()
+	if err := cmp.Or(s.Stored.PublishErr, s.Snapshot.Err); err != nil {
 		return control.Errorf(control.Failed, "%s", control.Line(err))
 	}
 	return nil
