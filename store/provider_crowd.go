@@ -1,5 +1,7 @@
 package store
 
+import "math/rand/v2"
+
 // crowd holds the records of a key that has many, in no particular order.
 type crowd struct {
 	words []word
@@ -56,6 +58,33 @@ func (c *crowd) remove(i int) {
 	if cap(c.words) > 4*maxInline && last < cap(c.words)/4 {
 		c.words = append(make([]word, 0, cap(c.words)/2), c.words...)
 	}
+}
+
+const (
+	// window is how many records of a large crowd its answers are drawn from, so that
+	// what they name is near the processor however large the crowd is. They are the
+	// first ones, and each answer brings stirred others among them, drawn from all.
+	window  = 256
+	stirred = 2
+	// fewOfWindow is up to how many records are drawn from it.
+	fewOfWindow = window / 4
+)
+
+// stir returns how many of the first records an answer of n may be drawn from.
+func (c *crowd) stir(n int, random *rand.PCG) int {
+	all := len(c.words)
+	if n > fewOfWindow || all <= window {
+		return all
+	}
+	for range stirred {
+		r := random.Uint64()
+		i, j := below(window, uint32(r)), below(uint32(all), uint32(r>>32))
+		c.words[i], c.words[j] = c.words[j], c.words[i]
+		if c.where != nil {
+			c.where[c.words[i].number()], c.where[c.words[j].number()] = i, j
+		}
+	}
+	return window
 }
 
 // crowds are those of a shard, by the number that a page has for each.

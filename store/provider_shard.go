@@ -143,7 +143,11 @@ func (s *shard) appendSample(t tick, id ident, dst []protocol.Peer, n int) []pro
 		if !found {
 			return dst
 		}
-		drawn := s.sampler.draw(k.len(), n)
+		from := k.len()
+		if k.crowd != nil {
+			from = k.crowd.stir(n, &s.sampler.rand)
+		}
+		drawn := s.sampler.draw(from, n)
 		old := s.firstOld(&k, drawn)
 		if old < 0 {
 			for _, i := range drawn {

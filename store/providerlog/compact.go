@@ -14,8 +14,8 @@ const (
 	stepFrames = 20_000
 )
 
-// dropOld deletes the segments that hold nothing but what is too old at t. Those
-// of later segments are not looked at: they are dropped in their turn.
+// dropOld deletes segments that hold nothing but what is too old at t, a few at a
+// time.
 func (s *Store) dropOld(t uint32) {
 	for _, seg := range s.tail.takeOld(t, s.times.validity) {
 		if err := s.disk.Remove(seg.name.in(s.dir)); err != nil {

@@ -81,7 +81,7 @@ func small(s *Store) *Store {
 // announced before the last sync is there, nothing is there that was never
 // announced or was removed before the last sync, and the log always opens.
 func TestPowerLoss(t *testing.T) {
-	const crashes, keys = 1000, 40
+	const crashes, keys = 1000, 15
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	synctest.Test(t, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestPowerLoss(t *testing.T) {
 		var changing [10]int  // those
 		var compacted uint64
 		for n := range crashes {
-			for range 1 + random.IntN(60) {
+			for range 1 + random.IntN(25) {
 				now = now.Add(time.Duration(random.IntN(900)) * time.Second)
 				s.Advance(now)
 				announce(t, s, now, keys+random.IntN(200), 2+random.IntN(50)) // others, that make the log move

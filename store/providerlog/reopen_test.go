@@ -1,7 +1,6 @@
-package providerlog_test
+package providerlog
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"testing"
@@ -10,38 +9,19 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/kdht/kdht/protocol"
-	"github.com/kdht/kdht/protocol/keyspace"
 	"github.com/kdht/kdht/store"
-	"github.com/kdht/kdht/store/providerlog"
 )
 
-var epoch = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-
-// multihash returns the i-th of a sequence of sha2-256 multihashes.
-func multihash(i int) []byte {
-	sum := keyspace.KeyOf(binary.BigEndian.AppendUint64(nil, uint64(i)))
-	return append([]byte{0x12, 0x20}, sum[:]...)
-}
-
-// provider returns the i-th of a sequence of peers, with n addresses.
-func provider(i, n int) protocol.Peer {
-	p := protocol.Peer{ID: append([]byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}, multihash(i)[2:]...)}
+// listening returns the i-th of a sequence of peers, with n addresses.
+func listening(i, n int) protocol.Peer {
+	p := protocol.Peer{ID: provider(i).ID}
 	for a := range n {
 		p.Addrs = append(p.Addrs, []byte{4, 10, byte(i >> 16), byte(i >> 8), byte(i), 6, 0x10, byte(a)})
 	}
 	return p
 }
 
-func open(tb testing.TB, dir string, cfg providerlog.Config) *providerlog.Store {
-	tb.Helper()
-	s, err := providerlog.Open(dir, cfg)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return s
-}
-
-func closed(tb testing.TB, s *providerlog.Store) {
+func closed(tb testing.TB, s *Store) {
 	tb.Helper()
 	if err := s.Close(); err != nil {
 		tb.Fatal(err)
@@ -68,8 +48,8 @@ func TestReopens(t *testing.T) {
 	const keys = 5
 	rapid.Check(t, func(rt *rapid.T) {
 		cfg := store.ProvidersConfig{Validity: 2 * time.Hour, AddrTTL: 2 * time.Hour}
-		dir := t.TempDir()
-		s, want := open(t, dir, providerlog.Config{Providers: cfg}), store.NewProviders(cfg)
+		d := newMemDisk()
+		s, want := opened(t, d, Config{Providers: cfg}), store.NewProviders(cfg)
 		now := epoch
 		rt.Repeat(map[string]func(*rapid.T){
 			"": func(*rapid.T) {
@@ -81,7 +61,7 @@ func TestReopens(t *testing.T) {
 			},
 			"add": func(rt *rapid.T) {
 				for range rapid.IntRange(1, 20).Draw(rt, "n") {
-					key, p := rapid.IntRange(0, keys-1).Draw(rt, "key"), provider(rapid.IntRange(0, 20).Draw(rt, "who"), rapid.IntRange(0, 2).Draw(rt, "addrs"))
+					key, p := rapid.IntRange(0, keys-1).Draw(rt, "key"), listening(rapid.IntRange(0, 20).Draw(rt, "who"), rapid.IntRange(0, 2).Draw(rt, "addrs"))
 					if err := s.Add(now, multihash(key), p); err != nil {
 						rt.Fatal(err)
 					}
@@ -91,7 +71,7 @@ func TestReopens(t *testing.T) {
 				}
 			},
 			"remove": func(rt *rapid.T) {
-				key, who := multihash(rapid.IntRange(0, keys-1).Draw(rt, "key")), provider(rapid.IntRange(0, 20).Draw(rt, "who"), 0).ID
+				key, who := multihash(rapid.IntRange(0, keys-1).Draw(rt, "key")), provider(rapid.IntRange(0, 20).Draw(rt, "who")).ID
 				s.Remove(key, who)
 				want.Remove(key, who)
 			},
@@ -101,7 +81,7 @@ func TestReopens(t *testing.T) {
 			},
 			"reopen": func(*rapid.T) {
 				closed(t, s)
-				s = open(t, dir, providerlog.Config{Providers: cfg})
+				s = opened(t, d, Config{Providers: cfg})
 				if st := s.Stats(); st.Loaded.Damaged+st.Loaded.Lost+st.Loaded.Torn != 0 {
 					rt.Fatalf("opened as damaged: %+v", st.Loaded)
 				}

@@ -279,8 +279,12 @@ func (l *tail) files() (open []file) {
 	return open
 }
 
-// takeOld removes and returns the oldest segments whose records are all older than
-// validity at t.
+// oldAtOnce is how many segments are deleted at once: a file system may take ten
+// milliseconds for each.
+const oldAtOnce = 2
+
+// takeOld removes and returns a few of the oldest segments whose records are all
+// older than validity at t.
 func (l *tail) takeOld(t, validity uint32) (old []*segment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -289,7 +293,7 @@ func (l *tail) takeOld(t, validity uint32) (old []*segment) {
 		l.seal()
 	}
 	n := 0
-	for !l.compacting && n < len(l.sealed) && l.sealed[n].f == nil && l.sealed[n].complete() && tooOld(l.sealed[n]) {
+	for !l.compacting && n < min(len(l.sealed), oldAtOnce) && l.sealed[n].f == nil && l.sealed[n].complete() && tooOld(l.sealed[n]) {
 		n++
 	}
 	old = l.sealed[:n:n]

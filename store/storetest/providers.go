@@ -30,6 +30,8 @@ func Providers(t *testing.T, open OpenProviders) {
 		"RefusesByReason":       providersRefusals,
 		"SamplesEvenly":         providersSample,
 		"FullKeyKeepsStanding":  providersFullKey,
+		"FullKeyMixesSubnets":   providersFullKeySubnets,
+		"SamplesAllOfMany":      providersSampleMany,
 		"ManyOfOneKey":          providersMany,
 		"KeepsTheNearest":       providersKeepNearest,
 		"TooOldGoesFirst":       providersExpiredFirst,

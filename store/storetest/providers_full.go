@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/keyspace"
 	"github.com/kdht/kdht/store"
 )
@@ -37,6 +38,39 @@ func providersSample(t *testing.T, open OpenProviders) {
 	}
 }
 
+// providersSampleMany draws 32 of 2,000 many times: every provider comes, none
+// much more often than others, and each answer names 32 different ones.
+func providersSampleMany(t *testing.T, open OpenProviders) {
+	const n, sample, draws = 2000, 32, 20_000
+	s := open(t, store.ProvidersConfig{Seed: 1, MaxPerKey: n})
+	defer s.Close() //nolint:errcheck // memory of a test
+	for i := range n {
+		add(t, s, epoch, 1, provider(i, 0))
+	}
+	var seen [n]int
+	var dst []protocol.Peer
+	for range draws {
+		var err error
+		if dst, err = s.Append(epoch, multihash(1), dst[:0], sample); err != nil || len(dst) != sample {
+			t.Fatalf("%d of %d: %v", len(dst), sample, err)
+		}
+		different := make(map[*byte]bool, sample)
+		for _, p := range dst {
+			different[&p.ID[0]] = true
+			seen[number()[string(p.ID)]]++
+		}
+		if len(different) != sample {
+			t.Fatalf("%d different ones of %d", len(different), sample)
+		}
+	}
+	// On average 320. If answers share what they draw from, each comes in turns.
+	for i, got := range seen {
+		if got == 0 || got > 3*draws*sample/n {
+			t.Errorf("seed 1: provider %d came %d times", i, got)
+		}
+	}
+}
+
 // providersFullKey floods a key that has its cap of honest providers (reliability.md
 // P8): most of them stay, and a newcomer can still get in.
 func providersFullKey(t *testing.T, open OpenProviders) {
@@ -57,6 +91,41 @@ func providersFullKey(t *testing.T, open OpenProviders) {
 	add(t, s, now, 1, provider(5000, 4001))
 	if got := providersOf(t, s, now, 1, everyone); !slices.Contains(got, 5000) || len(got) != limit {
 		t.Error("the newest provider is not listed")
+	}
+}
+
+// providersFullKeySubnets lets peers of one /16 fill a key before the honest come, and
+// again after: they take each other's places (reliability.md P8).
+func providersFullKeySubnets(t *testing.T, open OpenProviders) {
+	const limit, honest, sybils = 100, 40, 400
+	for name, first := range map[string]bool{"early Sybils": true, "late Sybils": false} {
+		s := open(t, store.ProvidersConfig{Seed: 1, MaxPerKey: limit})
+		now := epoch
+		flood := func() {
+			for range sybils {
+				now = now.Add(5 * time.Second)
+				p := provider(1000+int(now.Sub(epoch)/time.Second), 4001)
+				p.Addrs[0][1], p.Addrs[0][2] = 6, 66
+				add(t, s, now, 1, p)
+			}
+		}
+		if first {
+			flood()
+		}
+		for i := range honest {
+			now = now.Add(5 * time.Second)
+			p := provider(i, 4001)
+			p.Addrs[0][1], p.Addrs[0][2] = 10, byte(i)
+			add(t, s, now, 1, p)
+		}
+		flood()
+		got := providersOf(t, s, now, 1, everyone)
+		if len(got) != limit || standing(got) < honest*9/10 {
+			t.Errorf("%s, seed 1: %d of %d providers are honest, of %d", name, standing(got), len(got), honest)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
