@@ -63,9 +63,8 @@ func (c *crowd) remove(i int) {
 const (
 	// window is how many records of a large crowd its answers are drawn from, so that
 	// what they name is near the processor however large the crowd is. They are the
-	// first ones, and each answer brings stirred others among them, drawn from all.
-	window  = 256
-	stirred = 2
+	// first ones, and each answer brings one other among them, drawn from all.
+	window = 256
 	// fewOfWindow is up to how many records are drawn from it.
 	fewOfWindow = window / 4
 )
@@ -76,13 +75,11 @@ func (c *crowd) stir(n int, random *rand.PCG) int {
 	if n > fewOfWindow || all <= window {
 		return all
 	}
-	for range stirred {
-		r := random.Uint64()
-		i, j := below(window, uint32(r)), below(uint32(all), uint32(r>>32))
-		c.words[i], c.words[j] = c.words[j], c.words[i]
-		if c.where != nil {
-			c.where[c.words[i].number()], c.where[c.words[j].number()] = i, j
-		}
+	r := random.Uint64()
+	i, j := below(window, uint32(r)), below(uint32(all), uint32(r>>32))
+	c.words[i], c.words[j] = c.words[j], c.words[i]
+	if c.where != nil {
+		c.where[c.words[i].number()], c.where[c.words[j].number()] = i, j
 	}
 	return window
 }

@@ -41,7 +41,7 @@ func providersSample(t *testing.T, open OpenProviders) {
 // providersSampleMany draws 32 of 2,000 many times: every provider comes, none
 // much more often than others, and each answer names 32 different ones.
 func providersSampleMany(t *testing.T, open OpenProviders) {
-	const n, sample, draws = 2000, 32, 20_000
+	const n, sample, draws = 2000, 32, 40_000
 	s := open(t, store.ProvidersConfig{Seed: 1, MaxPerKey: n})
 	defer s.Close() //nolint:errcheck // memory of a test
 	for i := range n {
@@ -63,7 +63,7 @@ func providersSampleMany(t *testing.T, open OpenProviders) {
 			t.Fatalf("%d different ones of %d", len(different), sample)
 		}
 	}
-	// On average 320. If answers share what they draw from, each comes in turns.
+	// On average 640. If answers share what they draw from, each comes in turns.
 	for i, got := range seen {
 		if got == 0 || got > 3*draws*sample/n {
 			t.Errorf("seed 1: provider %d came %d times", i, got)
