@@ -25,6 +25,9 @@ func TestShortRound(t *testing.T) {
 	defer b.Close()
 	for _, attack := range short {
 		tr, err := b.Try(ctx, attack, measure.Times{Attack: 300 * time.Millisecond}, false)
+		if err == nil && tr.Died == "" && nothing(tr) { // on a machine so busy that the moment was over before it began
+			tr, err = b.Try(ctx, attack, measure.Times{Attack: 5 * time.Second}, false)
+		}
 		if err != nil {
 			t.Fatalf("%s: %v", attack, err)
 		}
@@ -33,6 +36,17 @@ func TestShortRound(t *testing.T) {
 		}
 		check(t, tr)
 	}
+}
+
+// does is what each of these attacks counts when it has done anything.
+var does = map[string]string{
+	"flood": "answers", "amplification": "answers", "malformed": "pieces ended", "provoke": "requests written", "spoof": "spoofed",
+}
+
+// nothing reports whether an attack that counts has done nothing.
+func nothing(tr *measure.Trial) bool {
+	what := does[tr.Attack]
+	return what != "" && tr.Result.Counts[what] == 0
 }
 
 // check asserts the bounds that hold at any speed.
