@@ -134,10 +134,12 @@ func (s *ValueStore) putLocked(now time.Time, t tick, from uint64, key keyspace.
 	if err != nil {
 		return err
 	}
-	at := s.since(t, rec)
+	at := since(t, seconds(s.cfg.MaxAge), rec)
 	switch {
 	case found && bytes.Equal(stored.Value, rec.Value):
-		at = max(at, held.at) // a copy does not shorten what its owner's put has given
+		if at < held.at {
+			return nil // a copy does not shorten what its owner's put has given
+		}
 	case found:
 		if err := s.compare(rec, &stored); err != nil {
 			return err
@@ -151,8 +153,7 @@ func (s *ValueStore) putLocked(now time.Time, t tick, from uint64, key keyspace.
 	if err := s.takeShare(t, from, grown, !found, rec.Key); err != nil {
 		return err
 	}
-	received := now.Add(-time.Duration(t-at) * time.Second)
-	return s.index.put(now, t, at, key, appendStored(room, received, rec), rec.Key)
+	return s.index.put(now, t, at, key, appendStored(room, now, rec), rec.Key)
 }
 
 // check refuses what breaks a limit or its namespace's rules.

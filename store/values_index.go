@@ -266,14 +266,17 @@ func (x *valueIndex) loadOne(now time.Time, t tick, key keyspace.Key, b []byte) 
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	rec, received, err := parseStored(b)
-	age := seconds(now.Sub(received))
+	at := max(1, t-min(seconds(now.Sub(received)), firstTick)) // a tick is never 0
+	if err == nil {
+		at = since(at, x.maxAge, &rec)
+	}
 	cost := costOf(b)
-	if err != nil || keyspace.KeyOf(rec.Key) != key || x.maxAge > 0 && age > x.maxAge ||
+	if err != nil || keyspace.KeyOf(rec.Key) != key || x.maxAge > 0 && t > after(at, x.maxAge) ||
 		x.makeRoom(t, nil, farFrom(&x.self, &key), cost) != nil {
 		_ = x.kv.Delete(key)
 		return
 	}
-	e := x.insert(t, t-min(age, firstTick), key)
+	e := x.insert(t, at, key)
 	e.cost = cost
 	x.bytes += int64(cost)
 }

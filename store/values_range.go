@@ -7,17 +7,18 @@ import (
 	"github.com/kdht/kdht/protocol/keyspace"
 )
 
-// holding is since when a record counts as held: by the wall clock, and by our own.
+// holding is when a record was received, by the wall clock, and since when it counts
+// as held, by our own.
 type holding struct {
 	received time.Time
 	at       tick
 }
 
-// since returns since when a record put at t counts as held: t, or so much earlier
-// that it is given up when its sender wants it to be. So copies that peers give each
-// other do not make a value outlive its owner's last put.
-func (s *ValueStore) since(t tick, rec *protocol.Record) tick {
-	ttl, most := rec.TTL(), seconds(s.cfg.MaxAge)
+// since returns since when a record put at t counts as held, where most is how long one
+// is: t, or so much earlier that it is given up when its sender wants it to be. So
+// copies that peers give each other do not make a value outlive its owner's last put.
+func since(t, most tick, rec *protocol.Record) tick {
+	ttl := rec.TTL()
 	if ttl <= 0 || most == 0 || seconds(ttl) >= most {
 		return t
 	}
