@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,12 +37,15 @@ func TestLoadIsHastyInOverload(t *testing.T) {
 		}
 		began := time.Now()
 		flood(began.Add(seconds * time.Second))
+		var mu sync.Mutex
 		var late []time.Duration // how long those wait who are told no
 		for range 50 {
 			c.all.Go(func() {
 				<-time.After(5 * time.Second)
 				start := time.Now()
 				if _, _, err := server.Serve(start, remote("flooder 0"), body(find("k")), nil); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
 					late = append(late, time.Since(start))
 				}
 			})

@@ -67,6 +67,25 @@ type actor struct {
 // newHost makes a libp2p host on loopback that does nothing by itself: no
 // relay, no address discovery, no port mapping, no mDNS.
 func newHost(transport string, key crypto.PrivKey, listen bool, more ...libp2p.Option) (host.Host, error) {
+	for {
+		h, err := hostAnywhere(transport, key, listen, more...)
+		if err != nil || !slices.ContainsFunc(h.Addrs(), isRecorded) {
+			return h, err
+		}
+		if err := h.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// isRecorded reports whether a lies among the ports of recorded addresses: what is
+// announced under one of these would be taken for who lives there now.
+func isRecorded(a multiaddr.Multiaddr) bool {
+	port, err := a.ValueForProtocol(multiaddr.P_TCP)
+	return err == nil && "41000" <= port && port <= "42999" && len(port) == 5
+}
+
+func hostAnywhere(transport string, key crypto.PrivKey, listen bool, more ...libp2p.Option) (host.Host, error) {
 	opts := []libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.DisableRelay(),
