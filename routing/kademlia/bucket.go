@@ -27,7 +27,7 @@ func newEntry(now time.Time, c *Contact) entry {
 }
 
 // addedAt returns when the member came in.
-func (e *entry) addedAt() time.Time { return time.Unix(int64(e.added), 0) }
+func (e *entry) addedAt() time.Time { return time.Unix(int64(e.added), 0).UTC() }
 
 // strike counts an unanswered request of an operation.
 func (e *entry) strike() uint8 {
@@ -39,8 +39,8 @@ func (e *entry) strike() uint8 {
 // own key.
 //
 // Invariants: members are ordered from least to most recently seen (the paper,
-// §2.2); there are never more than the table's k; replacements are peers for
-// which there was no room, most recently seen last, and are not members.
+// §2.2); there are never more than the table's k; replacements are peers for which
+// there was no room, or no need yet, most recently seen last, and are not members.
 type bucket struct {
 	members      []entry
 	replacements []place

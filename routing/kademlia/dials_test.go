@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"pgregory.net/rapid"
 )
@@ -317,4 +318,40 @@ func TestDialsProperty(t *testing.T) {
 			r.Fatal("nothing is waited for, and the lookup has not ended")
 		}
 	})
+}
+
+// A refresh that fills buckets with those it has heard of dials no more of them in
+// vain for whoever named them than any lookup does.
+func TestDialsOfRefresh(t *testing.T) {
+	var members []*Contact
+	known := make(map[peer.ID]bool)
+	for i := range uint64(24) {
+		c := testContact(1 + i)
+		members, known[c.ID] = append(members, c), true
+	}
+	n, l := dialer(t, func(id peer.ID) bool { return known[id] }, false, members...)
+	n.refresher.full = true
+	nearest := n.View().AppendClosest(nil, &n.self.Key, n.cfg.K)
+	far := slices.DeleteFunc(fakes(200), func(c *Contact) bool {
+		return keyspace.CompareDistance(&n.self.Key, &c.Key, &nearest[len(nearest)-1].Key) < 0
+	})
+	ended := false
+	n.lookAbout(epoch, n.self.Peer.ID, &lookAbout{bucket: keyspace.Bits, enough: n.cfg.K}, func(time.Time, Result) { ended = true })
+	tried := 0
+	for sent := l.take(); len(sent) > 0; sent = l.take() {
+		for _, s := range sent {
+			switch {
+			case !known[s.to.ID]:
+				tried++
+				n.HandleResponse(epoch, s.id, nil, protocol.ErrUnreachable)
+			case s.to == nearest[0]:
+				n.HandleResponse(epoch, s.id, names(far[:20]...), nil)
+			default:
+				n.HandleResponse(epoch, s.id, names(), nil)
+			}
+		}
+	}
+	if !ended || tried != maxVain {
+		t.Errorf("one peer has named 20 of %d that are not there: ended %v, %d tried, want %d", len(far), ended, tried, maxVain)
+	}
 }

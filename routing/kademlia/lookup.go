@@ -176,6 +176,26 @@ func (l *Lookup) Next() *Contact {
 	return l.ask(bare)
 }
 
+// spare returns the nearest candidate not asked that is wanted, and counts it as
+// asked, or nil: for who wants more of those heard of than the walk does. What
+// others make us dial is bounded as ever.
+func (l *Lookup) spare(wanted func(*Contact) bool) *Contact {
+	if l.asked >= maxAsked || l.slots >= l.alpha {
+		return nil
+	}
+	for i := range l.candidates {
+		c := &l.candidates[i]
+		if c.state != heard || !c.contact.HasAddrs() || !wanted(c.contact) {
+			continue
+		}
+		if l.dials.open(c) {
+			return l.ask(i)
+		}
+		c.state = barred
+	}
+	return nil
+}
+
 func (l *Lookup) ask(i int) *Contact {
 	l.candidates[i].state = asking
 	l.slots++

@@ -66,32 +66,12 @@ func (n *Node) suspect(now time.Time, r *request, err error) {
 	}
 }
 
-// wants reports whether a newcomer with this key is verified at once, for a place
-// that is free: whoever may be among our k nearest, and everybody as long as the
-// first refresh would look for more. The others wait for the next round, so that who
-// joins does not set off a probe at each of those it asks.
+// wants reports whether a newcomer with this key is verified at once: as long as
+// this round of refreshes would look for more like it. The others wait for the next,
+// so that who joins does not set off a probe at each of those it asks.
 func (n *Node) wants(key *keyspace.Key) bool {
 	p := n.table.prefix(key)
-	switch near := n.table.depth(); {
-	case !n.table.hasRoom(key):
-		return false
-	case near == keyspace.Bits || p >= near:
-		return true
-	default:
-		return len(n.table.buckets[p].members) < n.refresher.enough(p)
-	}
-}
-
-// overheard notes peers that a refresh has heard of, and will not ask, for buckets
-// that lack members: to verify one of these takes one request, to look for one more.
-func (n *Node) overheard(named []*Contact) {
-	for _, c := range named {
-		p := n.table.prefix(&c.Key)
-		if b := n.table.bucket(&c.Key); b != nil && len(b.members)+len(b.replacements) < n.refresher.enough(p) &&
-			n.table.contact(&c.Key) == nil && (n.cfg.Admit == nil || n.cfg.Admit(c)) && !n.crowded(c) {
-			b.addReplacement(c, n.cfg.K, false)
-		}
-	}
+	return p != keyspace.Bits && n.table.members(p) < n.refresher.enough(p)
 }
 
 // takeIn has those who wait verified, as many as their bucket lacks.

@@ -72,10 +72,14 @@ func (q *query) start(now time.Time) {
 func (q *query) ask(now time.Time) {
 	q.node.recent.turn(now)
 	for c := q.lookup.Next(); c != nil; c = q.lookup.Next() {
-		q.report.Asked++
-		q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
-		q.node.requests.send(now, c, q.request, q)
+		q.send(now, c)
 	}
+}
+
+func (q *query) send(now time.Time, c *Contact) {
+	q.report.Asked++
+	q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
+	q.node.requests.send(now, c, q.request, q)
 }
 
 // step goes on with the walk, or with what comes after it.
@@ -89,8 +93,33 @@ func (q *query) step(now time.Time) {
 	case !q.lookup.Done():
 	case q.widen():
 		q.step(now)
+	case q.passing && q.fill(now):
 	default:
 		q.endWalk(now, true)
+	}
+}
+
+// fill has a refresh ask whom else it has heard of for the buckets that lack members,
+// and reports whether any of them is waited for: to verify one takes one request, to
+// look for one more.
+func (q *query) fill(now time.Time) bool {
+	n := q.node
+	lacking := n.refresher.lacking()
+	bucket := func(c *Contact) *int { return &lacking[min(n.table.prefix(&c.Key), len(lacking)-1)] }
+	for i := range q.lookup.candidates {
+		if c := &q.lookup.candidates[i]; c.state == asking {
+			*bucket(c.contact)--
+		}
+	}
+	for {
+		c := q.lookup.spare(func(c *Contact) bool {
+			return *bucket(c) > 0 && n.table.contact(&c.Key) == nil && (n.cfg.Admit == nil || n.cfg.Admit(c)) && !n.crowded(c)
+		})
+		if c == nil {
+			return q.lookup.slots > 0
+		}
+		*bucket(c)--
+		q.send(now, c)
 	}
 }
 
@@ -221,11 +250,7 @@ func (q *query) heard(m *protocol.Message) []*Contact {
 		}
 	}
 	q.closer = closer
-	closer = q.node.cfg.spreadOut(closer)
-	if q.passing {
-		q.node.overheard(closer)
-	}
-	return closer
+	return q.node.cfg.spreadOut(closer)
 }
 
 // finish ends the query and tells its caller.

@@ -63,7 +63,6 @@ func (r *refresher) step(now time.Time, res Result) {
 	}
 	if !r.planned {
 		r.planned = true
-		r.node.takeIn(now)
 		r.keys = randomKeys(r.node.cfg.Rand, &r.node.table.self, r.wanted(now))
 	}
 	if len(r.keys) == 0 {
@@ -82,17 +81,34 @@ const farBuckets = 3
 
 // enough returns how many members this round gives bucket p. The first, of a node
 // that has just joined, stops at half of what there is room for in the far buckets
-// and at a quarter in the nearer ones: lookups are as short, answers bring more, and
-// who joins costs itself and the others half as much.
-func (r *refresher) enough(p int) int {
-	switch k := r.node.cfg.K; {
-	case r.full:
+// and at a quarter in those between them and our k nearest neighbours, who are all
+// wanted: lookups are as short, answers bring more, and who joins costs itself and
+// the others half as much.
+func (r *refresher) enough(p int) int { return r.within(p, r.node.table.depth()) }
+
+// within is enough where our k nearest neighbours are in bucket near and beyond.
+func (r *refresher) within(p, near int) int {
+	k := r.node.cfg.K
+	switch {
+	case r.full || near == keyspace.Bits || p >= near:
 		return k
 	case p < farBuckets:
 		return (k + 1) / 2
 	default:
 		return (k + 3) / 4
 	}
+}
+
+// lacking returns how many members each bucket lacks, and as the last what a bucket
+// that does not exist yet lacks.
+func (r *refresher) lacking() []int {
+	t := r.node.table
+	near := t.depth()
+	lacking := make([]int, len(t.buckets)+1)
+	for p := range lacking {
+		lacking[p] = r.within(p, near) - t.members(p)
+	}
+	return lacking
 }
 
 // wanted returns the buckets to go through, a bit each: those that lack members
@@ -140,12 +156,7 @@ func (g *lookAbout) response(now time.Time, q *query, _ *Contact, _ *protocol.Me
 
 // missing returns how many members the bucket lacks: to have more requests than
 // that in flight would be in vain.
-func (g *lookAbout) missing(t *Table) int {
-	if g.bucket < len(t.buckets) {
-		return g.enough - len(t.buckets[g.bucket].members)
-	}
-	return g.enough
-}
+func (g *lookAbout) missing(t *Table) int { return g.enough - t.members(g.bucket) }
 
 // early are the pauses before the first rounds by schedule of a small table.
 var early = [...]time.Duration{2 * time.Second, 10 * time.Second, time.Minute}

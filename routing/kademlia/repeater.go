@@ -27,7 +27,7 @@ type repeater struct {
 	start    func(now time.Time, key []byte, done func(time.Time, Result))
 	period   time.Duration
 	byKey    map[string]*repeated
-	due      timers
+	due      dueKeys
 	inFlight int
 	last     uint64
 	pause    time.Time // nothing is started until then: there is nobody to tell
@@ -77,7 +77,7 @@ func (r *repeater) remove(key []byte) {
 }
 
 func (r *repeater) advance(now time.Time) {
-	for r.inFlight < maxRepeating && len(r.due) > 0 && !r.due.next().After(now) && !now.Before(r.pause) {
+	for r.inFlight < maxRepeating && len(r.due) > 0 && !r.due[0].at.After(now) && !now.Before(r.pause) {
 		p := heap.Pop(&r.due).(*repeated)
 		r.inFlight++
 		r.start(now, []byte(p.key), func(now time.Time, res Result) { r.done(now, p, res) })
@@ -104,12 +104,45 @@ func (r *repeater) nextDeadline() time.Time {
 	if len(r.due) == 0 || r.inFlight >= maxRepeating {
 		return time.Time{}
 	}
-	if at := r.due.next(); at.After(r.pause) {
+	if at := r.due[0].at; at.After(r.pause) {
 		return at
 	}
 	return r.pause
 }
 
-func (p *repeated) due() (time.Time, uint64) { return p.at, p.order }
+// dueKeys is a heap of keys, the one that is due first at its top, for
+// container/heap; the order does not depend on anything but times and registration.
+type dueKeys []*repeated
 
-func (p *repeated) place(position int) { p.slot = position }
+func (d dueKeys) Len() int { return len(d) }
+
+func (d dueKeys) Less(i, j int) bool {
+	if d[i].at.Equal(d[j].at) {
+		return d[i].order < d[j].order
+	}
+	return d[i].at.Before(d[j].at)
+}
+
+func (d dueKeys) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].slot, d[j].slot = i, j
+}
+
+// Push implements heap.Interface.
+func (d *dueKeys) Push(x any) {
+	p := x.(*repeated)
+	p.slot = len(*d)
+	*d = append(*d, p)
+}
+
+// Pop implements heap.Interface.
+func (d *dueKeys) Pop() any {
+	n := len(*d) - 1
+	p := (*d)[n]
+	(*d)[n] = nil
+	if *d = (*d)[:n]; n == 0 {
+		*d = nil // an idle node holds no room for its busiest hour
+	}
+	p.slot = -1
+	return p
+}

@@ -62,7 +62,6 @@ type upkeep struct {
 
 func newUpkeep(n *Node) upkeep {
 	return upkeep{
-		readings:    readings{},
 		republisher: repeater{node: n, start: n.republish, period: n.cfg.Timing.Republish},
 		replicator:  replicator{node: n, before: n.table.View()},
 	}

@@ -89,7 +89,15 @@ func (t *Table) depth() int {
 // hasRoom reports whether a verified contact would be taken in.
 func (t *Table) hasRoom(key *keyspace.Key) bool {
 	p := t.prefix(key)
-	return p != keyspace.Bits && (p >= len(t.buckets) || len(t.buckets[p].members) < t.k)
+	return p != keyspace.Bits && t.members(p) < t.k
+}
+
+// members returns how many members bucket p has.
+func (t *Table) members(p int) int {
+	if p < len(t.buckets) {
+		return len(t.buckets[p].members)
+	}
+	return 0
 }
 
 // seen notes that the peer is alive and returns its entry, valid until the table
@@ -131,8 +139,8 @@ func (t *Table) insert(now time.Time, c *Contact) bool {
 	return true
 }
 
-// remove takes the peer with this key out of the table altogether and reports whether it was
-// a member.
+// remove takes the peer with this key out of the table altogether and reports
+// whether it was a member.
 func (t *Table) remove(key *keyspace.Key) bool {
 	p, i := t.locate(key)
 	if p >= len(t.buckets) {
@@ -184,7 +192,7 @@ func (t *Table) info() []BucketInfo {
 		}
 		for i := range b.members {
 			e := &b.members[i]
-			info.Peers = append(info.Peers, EntryInfo{e.contact, e.seen.time(), time.Unix(int64(e.added), 0).UTC(), e.probing})
+			info.Peers = append(info.Peers, EntryInfo{e.contact, e.seen.time(), e.addedAt(), e.probing})
 		}
 		all = append(all, info)
 	}

@@ -166,7 +166,7 @@ func TestWhatMisdirectorsName(t *testing.T) {
 
 func TestSameSeedSameAttack(t *testing.T) {
 	cfg := Config{
-		Seed: 9, Nodes: 50, Lookups: 40, Link: Link{Loss: 0.01, Limits: Limits{On: true}}, Churn: Churn{On: true, Scale: 0.005},
+		Seed: 9, Nodes: 50, Lookups: 40, Link: Link{Loss: 0.01, Limits: Limits{On: true}}, Churn: Churn{On: true, Scale: 0.002},
 		Adversaries: Adversaries{
 			Eclipse:   Eclipse{Sybils: 15, Active: true},
 			Misdirect: Misdirect{Share: 0.05, Live: 0.2},

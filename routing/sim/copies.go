@@ -24,7 +24,8 @@ const (
 
 // copying is what a run knows of the copies that members make.
 type copying struct {
-	readings  []reading // under way, in the order of their beginning
+	readings  []reading // those under way, and those before the last of them
+	underway  int       // how many are
 	given     int       // copies sent
 	asked     int       // requests sent for them
 	handovers int       // members that left in order while they held values
@@ -67,6 +68,7 @@ func (c *copier) Range(id kademlia.ReadID, first, last keyspace.Key) {
 			k.run.violated("member %d: %v", c.who, err)
 		}
 	}
+	k.copying.underway++
 	k.copying.readings = append(k.copying.readings, r)
 	k.run.queue.push(k.run.now+int64(readTime), handOver, c.who, int32(len(k.copying.readings)-1))
 }
@@ -74,7 +76,11 @@ func (c *copier) Range(id kademlia.ReadID, first, last keyspace.Key) {
 // hasRead hands a reading to its member.
 func (k *keeping) hasRead(who, at int32) {
 	r := k.copying.readings[at]
-	k.copying.readings[at].held = nil
+	if k.copying.underway--; k.copying.underway == 0 {
+		k.copying.readings = nil
+	} else {
+		k.copying.readings[at].held = nil
+	}
 	m := &k.run.members[who]
 	if m.up && m.life == r.life {
 		k.run.act(who, func(now time.Time) { m.node.HandleHeld(now, r.id, r.held, nil) })

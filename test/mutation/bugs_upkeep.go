@@ -3,13 +3,13 @@ package mutation
 // Bugs in timers, probes, refresh and reprovide: what happens while nobody asks.
 var upkeepBugs = []Bug{
 	{
-		Name: "latest-timer-first", File: "routing/kademlia/timers.go", In: core,
-		Old: "return a.Before(b)", New: "return b.Before(a)",
+		Name: "latest-timer-first", File: "routing/kademlia/deadlines.go", In: core,
+		Old: "return d.at < o.at ||", New: "return d.at > o.at ||",
 		Why: "the node sleeps until the last of its deadlines",
 	},
 	{
-		Name: "timer-misplaced", File: "routing/kademlia/timers.go", In: core,
-		Old: "t[j].place(j)", New: "",
+		Name: "timer-misplaced", File: "routing/kademlia/repeater.go", In: core,
+		Old: "d[i].slot, d[j].slot = i, j", New: "d[i].slot = i",
 		Why: "taking one timer out of the heap takes another's",
 	},
 	{
@@ -67,6 +67,16 @@ var upkeepBugs = []Bug{
 		Name: "no-early-rounds", File: "routing/kademlia/refresh.go", In: core,
 		Old: "if r.rounds < len(early) &&", New: "if r.rounds < 0 &&",
 		Why: "peers that join together miss each other for ten minutes",
+	},
+	{
+		Name: "heard-of-and-left-unasked", File: "routing/kademlia/query.go", In: core,
+		Old: "case q.passing && q.fill(now):", New: "case q.passing && now.IsZero() && q.fill(now):",
+		Why: "who joins looks for what it has been told",
+	},
+	{
+		Name: "refresh-dials-what-it-is-told", File: "routing/kademlia/lookup.go", In: core,
+		Old: "if l.dials.open(c) {\n\t\t\treturn l.ask(i)\n\t\t}\n\t\tc.state = barred", New: "return l.ask(i)",
+		Why: "whoever is asked at a refresh has us dial wherever it likes",
 	},
 	{
 		Name: "reprovide-lost-after-failure", File: "routing/kademlia/repeater.go", In: core,
