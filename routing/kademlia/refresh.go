@@ -73,30 +73,38 @@ func (r *refresher) step(now time.Time, res Result) {
 	r.keys = r.keys[1:]
 	target := keyspace.KeyOf(key)
 	p := r.node.table.prefix(&target)
-	r.node.lookAbout(now, key, &lookAbout{bucket: p, enough: r.enough(p)}, r.step)
+	r.node.lookAbout(now, key, &lookAbout{bucket: p, enough: r.share(p)}, r.step)
 }
 
 // farBuckets are those in which nearly all lookups begin.
 const farBuckets = 3
 
-// enough returns how many members this round gives bucket p. The first, of a node
-// that has just joined, stops at half of what there is room for in the far buckets
-// and at a quarter in those between them and our k nearest neighbours, who are all
-// wanted: lookups are as short, answers bring more, and who joins costs itself and
-// the others half as much.
-func (r *refresher) enough(p int) int { return r.within(p, r.node.table.depth()) }
-
-// within is enough where our k nearest neighbours are in bucket near and beyond.
-func (r *refresher) within(p, near int) int {
+// share returns how many members this round looks for in bucket p. The first, of a
+// node that has just joined, stops at half of what there is room for in the far
+// buckets and at a quarter in nearer ones: lookups are as short, answers bring more,
+// and who joins costs itself and the others half as much.
+func (r *refresher) share(p int) int {
 	k := r.node.cfg.K
 	switch {
-	case r.full || near == keyspace.Bits || p >= near:
+	case r.full:
 		return k
 	case p < farBuckets:
 		return (k + 1) / 2
 	default:
 		return (k + 3) / 4
 	}
+}
+
+// enough returns how many members this round gives bucket p, of those it hears of: its
+// share, and all there is room for where our k nearest neighbours are.
+func (r *refresher) enough(p int) int { return r.within(p, r.node.table.depth()) }
+
+// within is enough where our k nearest neighbours are in bucket near and beyond.
+func (r *refresher) within(p, near int) int {
+	if near == keyspace.Bits || p >= near {
+		return r.node.cfg.K
+	}
+	return r.share(p)
 }
 
 // lacking returns how many members each bucket lacks, and as the last what a bucket
@@ -120,7 +128,7 @@ func (r *refresher) wanted(now time.Time) (set uint32) {
 	deepest := min(t.depth(), maxRefreshPrefix, len(t.buckets)-1)
 	for p := 0; p <= deepest; p++ {
 		b := &t.buckets[p]
-		if r.forced || len(b.members)+r.node.prober.expected(p) < r.enough(p) && b.refreshed <= due {
+		if r.forced || len(b.members)+r.node.prober.expected(p) < r.share(p) && b.refreshed <= due {
 			set |= 1 << p
 		}
 	}
