@@ -41,8 +41,6 @@ func (d *DHT) openStores() {
 				Self: self, MaxAge: given.MaxAge, MaxValue: given.MaxValue,
 			})
 		}
-	}
-	if d.values != nil {
 		if d.publications.kv = given.Own; d.publications.kv == nil {
 			d.publications.kv = store.NewMemory()
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 
 	"github.com/kdht/kdht/cmd/node/internal/config"
@@ -26,7 +27,7 @@ func (a *app) claim(f *runFlags) (p place, err error) {
 	keyFile, inData := f.key, f.key == "" && f.dataDir != ""
 	if inData {
 		if err := data.Private(f.dataDir); err != nil {
-			return p, control.Errorf(control.Failed, "cannot use the data directory %s: %s; give another with --data-dir", f.dataDir, control.Line(err))
+			return p, err
 		}
 		keyFile = filepath.Join(f.dataDir, "key")
 	}
@@ -46,10 +47,10 @@ func (a *app) claim(f *runFlags) (p place, err error) {
 		p.Identity, err = config.ClaimFile(name, keyFile)
 	}
 	switch {
-	case inData && config.Held(err):
+	case inData && errors.Is(err, config.ErrHeld):
 		return p, data.InUse(f.dataDir)
 	case err != nil:
-		return p, err
+		return p, control.AsError(err)
 	}
 	if p.socket = s.control; p.socket == "" {
 		p.socket = home.Socket(p.Name)

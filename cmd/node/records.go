@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +35,7 @@ func (a *app) records() *cobra.Command {
 		Use: "records", Short: "Show, copy and drop what a node keeps", Long: recordsLong, Example: recordsExample, GroupID: groupLook,
 		Args: args(0, 0, "no arguments but get, drop, export, import and backup"), ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	a.onNode(cmd, func(ctx context.Context, n *control.Client, _ []string) error {
+	a.onRecords(cmd, func(ctx context.Context, n *control.Client, _ []string) error {
 		r, err := n.Records(ctx)
 		if err != nil {
 			return err
@@ -45,31 +46,17 @@ func (a *app) records() *cobra.Command {
 	return cmd
 }
 
-// onNode makes cmd run op on the node that runs here.
-func (a *app) onNode(cmd *cobra.Command, op func(ctx context.Context, n *control.Client, given []string) error) {
+// onRecords makes cmd run op on the node that runs here.
+func (a *app) onRecords(cmd *cobra.Command, op func(ctx context.Context, n *control.Client, given []string) error) {
 	a.whichNode(cmd)
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
-		ctx, cancel := context.WithTimeout(cmd.Context(), recordsTimeout)
-		defer cancel()
-		n, err := a.dial(ctx)
-		if err != nil {
-			return control.AsError(err)
-		}
-		defer n.Close()
-		if err := op(ctx, n, given); err != nil {
-			return control.AsError(err)
-		}
-		return nil
+		return a.onNode(cmd, recordsTimeout, func(ctx context.Context, n *control.Client) error { return op(ctx, n, given) })
 	}
 }
 
 func writeRecords(w io.Writer, r *control.Records) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	where := r.Dir
-	if where == "" {
-		where = "in memory"
-	}
-	fmt.Fprintf(tw, "kept\t%s\n", where)
+	fmt.Fprintf(tw, "kept\t%s\n", cmp.Or(r.Dir, "in memory"))
 	fmt.Fprintf(tw, "values\t%s, charged for %s\n", count(r.Values, "value"), bytesText(r.Bytes))
 	fmt.Fprintf(tw, "providers\t%s\n", count(r.Providers, "provider record"))
 	fmt.Fprintf(tw, "put again\t%s\n", count(r.Publishing, "value"))
@@ -100,7 +87,7 @@ func bytesText(n int64) string {
 
 func (a *app) recordsGet() *cobra.Command {
 	cmd := &cobra.Command{Use: "get KEY", Short: "Write a value that this node keeps to standard output", Args: args(1, 1, "one KEY"), ValidArgsFunction: cobra.NoFileCompletions}
-	a.onNode(cmd, func(ctx context.Context, n *control.Client, given []string) error {
+	a.onRecords(cmd, func(ctx context.Context, n *control.Client, given []string) error {
 		key, err := input.Key(given[0])
 		if err != nil {
 			return err
@@ -119,7 +106,7 @@ func (a *app) recordsDrop() *cobra.Command {
 		Use: "drop KEY", Short: "Forget a value on this node, and put it again no longer", Args: args(1, 1, "one KEY"), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: "Forget a value on this node, and put it again no longer. Other nodes keep theirs until\nthey expire, and may give it back.",
 	}
-	a.onNode(cmd, func(ctx context.Context, n *control.Client, given []string) error {
+	a.onRecords(cmd, func(ctx context.Context, n *control.Client, given []string) error {
 		key, err := input.Key(given[0])
 		if err != nil {
 			return err
@@ -140,7 +127,7 @@ func (a *app) recordsExport() *cobra.Command {
 		Use: "export [FILE]", Short: "Write every value that this node keeps, one JSON object a line", Args: args(0, 1, "at most a FILE"),
 		Long: "Write every value that this node keeps, one JSON object a line, with how long it will\nstill be kept. Provider records are left out: only their providers can announce them.",
 	}
-	a.onNode(cmd, func(ctx context.Context, n *control.Client, given []string) error {
+	a.onRecords(cmd, func(ctx context.Context, n *control.Client, given []string) error {
 		if len(given) == 0 || given[0] == input.Stdin {
 			return a.export(ctx, n, a.stdout)
 		}
@@ -183,7 +170,7 @@ func (a *app) recordsImport() *cobra.Command {
 		Use: "import FILE | -", Short: "Keep values that were exported", Args: args(1, 1, "a FILE, or - for standard input"),
 		Long: "Keep values that were exported, on this node, for as long as they had left when they\nwere. Each is checked like a put of another node's; a better one that is there stays.",
 	}
-	a.onNode(cmd, func(ctx context.Context, n *control.Client, given []string) error {
+	a.onRecords(cmd, func(ctx context.Context, n *control.Client, given []string) error {
 		from := a.stdin
 		if given[0] != input.Stdin {
 			file, err := os.Open(given[0])
@@ -241,7 +228,7 @@ func (a *app) recordsBackup() *cobra.Command {
 		Use: "backup DIR", Short: "Copy what this node keeps on disk into a new directory, while it runs", Args: args(1, 1, "a DIR that does not exist yet"),
 		Long: "Copy what this node keeps on disk into a new directory, while it runs: the values, those\nput again included, and the routing table, neither the key nor provider records. A copy is\nopened with `kdht run --data-dir DIR`.",
 	}
-	a.onNode(cmd, func(ctx context.Context, n *control.Client, given []string) error {
+	a.onRecords(cmd, func(ctx context.Context, n *control.Client, given []string) error {
 		dir, err := filepath.Abs(given[0])
 		if err != nil {
 			return err

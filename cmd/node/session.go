@@ -97,6 +97,21 @@ func (a *app) operate(cmd *cobra.Command, op func(ctx context.Context, n control
 	return nil
 }
 
+// onNode runs op with the node that runs here, which may take so long.
+func (a *app) onNode(cmd *cobra.Command, timeout time.Duration, op func(ctx context.Context, n *control.Client) error) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+	defer cancel()
+	n, err := a.dial(ctx)
+	if err != nil {
+		return control.AsError(err)
+	}
+	defer n.Close()
+	if err := op(ctx, n); err != nil {
+		return control.AsError(err)
+	}
+	return nil
+}
+
 // node is a control.Node that the command lets go of.
 type node interface {
 	control.Node

@@ -59,18 +59,13 @@ func (a *app) throttle() *cobra.Command {
 
 // throttled runs one of the operations on the node that runs here.
 func (a *app) throttled(cmd *cobra.Command, op func(context.Context, *control.Client) (*control.Throttle, error), write func(io.Writer, *control.Throttle)) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), throttleTimeout)
-	defer cancel()
-	n, err := a.dial(ctx)
-	if err != nil {
-		return control.AsError(err)
-	}
-	defer n.Close()
-	t, err := op(ctx, n)
-	if err != nil {
-		return control.AsError(err)
-	}
-	return a.result(t, func(w io.Writer) { write(w, t) })
+	return a.onNode(cmd, throttleTimeout, func(ctx context.Context, n *control.Client) error {
+		t, err := op(ctx, n)
+		if err != nil {
+			return err
+		}
+		return a.result(t, func(w io.Writer) { write(w, t) })
+	})
 }
 
 // setThrottle is `throttle set`.
@@ -129,23 +124,18 @@ func (a *app) release() *cobra.Command {
 	}
 	a.whichNode(cmd)
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
-		ctx, cancel := context.WithTimeout(cmd.Context(), throttleTimeout)
-		defer cancel()
-		n, err := a.dial(ctx)
-		if err != nil {
-			return control.AsError(err)
-		}
-		defer n.Close()
-		released, err := n.Release(ctx, control.ReleaseRequest{Who: given[0]})
-		if err != nil {
-			return control.AsError(err)
-		}
-		return a.result(released, func(w io.Writer) {
-			if released.Held {
-				fmt.Fprintf(w, "released %s\n", released.Who)
-			} else {
-				fmt.Fprintf(w, "nothing was held against %s\n", released.Who)
+		return a.onNode(cmd, throttleTimeout, func(ctx context.Context, n *control.Client) error {
+			released, err := n.Release(ctx, control.ReleaseRequest{Who: given[0]})
+			if err != nil {
+				return err
 			}
+			return a.result(released, func(w io.Writer) {
+				if released.Held {
+					fmt.Fprintf(w, "released %s\n", released.Who)
+				} else {
+					fmt.Fprintf(w, "nothing was held against %s\n", released.Who)
+				}
+			})
 		})
 	}
 	return cmd

@@ -54,16 +54,9 @@ func (f *File) Save(peers []Peer) error {
 	if err != nil {
 		return fmt.Errorf("snapshot: cannot keep the routing table: %w", err)
 	}
-	return syncDir(dir)
-}
-
-// syncDir makes a new name in dir survive a power cut, where the system can.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil
+	if d, err := os.Open(dir); err == nil { // where the system can, the new name survives, too
+		_ = d.Sync()
+		_ = d.Close()
 	}
-	defer d.Close()
-	_ = d.Sync()
 	return nil
 }

@@ -69,7 +69,10 @@ func TestNodesSideBySideHaveTheirOwnIdentities(t *testing.T) {
 	_, err = h.Claim("node")
 	wantKind(t, err, control.Failed, "running already")
 	_, err = ClaimFile("other", first.KeyFile)
-	wantKind(t, err, control.Failed, "another --key")
+	wantKind(t, control.AsError(err), control.Failed, "another --key")
+	if !errors.Is(err, ErrHeld) {
+		t.Errorf("%v does not say that the key is held", err)
+	}
 	if err := first.Release(); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,22 +26,8 @@ type Identity struct {
 // Release lets another node have the identity.
 func (i *Identity) Release() error { return i.lock.Close() }
 
-// errHeld means that a running node has the key.
-var errHeld = errors.New("in use by a running node")
-
-// held is an error that says that a running node has a key.
-type held struct{ told *control.Error }
-
-func (h held) Error() string { return h.told.Error() }
-
-// Unwrap returns what people see of it.
-func (h held) Unwrap() error { return h.told }
-
-// Held reports whether ClaimFile failed because a running node has the key.
-func Held(err error) bool {
-	var h held
-	return errors.As(err, &h)
-}
+// ErrHeld means that a running node has the key.
+var ErrHeld = errors.New("in use by a running node")
 
 // Claim takes the identity of the node called name, made if it does not exist;
 // without a name, that of the first that is not running: "node", "node-2", and so
@@ -51,7 +38,7 @@ func (h Home) Claim(name string) (*Identity, error) {
 			return nil, err
 		}
 		id, err := hold(name, h.Key(name))
-		if errors.Is(err, errHeld) {
+		if errors.Is(err, ErrHeld) {
 			return nil, control.Errorf(control.Failed, "the node %q is running already: choose another --name, or stop it first", name)
 		}
 		return id, err
@@ -59,7 +46,7 @@ func (h Home) Claim(name string) (*Identity, error) {
 	for i := 1; i <= maxNodes; i++ {
 		name = numbered(FirstName, i)
 		id, err := hold(name, h.Key(name))
-		if !errors.Is(err, errHeld) {
+		if !errors.Is(err, ErrHeld) {
 			return id, err
 		}
 	}
@@ -67,11 +54,11 @@ func (h Home) Claim(name string) (*Identity, error) {
 }
 
 // ClaimFile takes the identity in a key file, made if it does not exist, for the
-// node called name.
+// node called name. The error wraps ErrHeld if a running node has it.
 func ClaimFile(name, path string) (*Identity, error) {
 	id, err := hold(name, path)
-	if errors.Is(err, errHeld) {
-		return nil, held{control.Errorf(control.Failed, "the key %s is in use by a running node: two nodes with one id break each other; give this one another --key", path)}
+	if errors.Is(err, ErrHeld) {
+		return nil, fmt.Errorf("the key %s is %w: two nodes with one id break each other; give this one another --key", path, err)
 	}
 	return id, err
 }

@@ -42,9 +42,7 @@ type Stores struct {
 
 // Memory returns stores that end with the node called self.
 func Memory(self peer.ID) *Stores {
-	s := &Stores{Providers: store.NewProviders(providers(self))}
-	s.Values = values(store.NewMemory(), self)
-	return s
+	return &Stores{Values: values(store.NewMemory(), self), Providers: store.NewProviders(providers(self))}
 }
 
 func values(kv store.KV, self peer.ID) *store.ValueStore {
@@ -96,11 +94,11 @@ func (s *Stores) open(self peer.ID) (err error) {
 // refuses one that others may write to.
 func Private(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+		return explained(dir, err)
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
-		return err
+		return explained(dir, err)
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 && os.PathSeparator == '/' {
 		return control.Errorf(control.Failed, "the data directory %s is open to others (mode %04o): run: chmod 700 %s", dir, mode, dir)
