@@ -168,24 +168,14 @@ func (c *conversation) write(answer, buf []byte) error {
 	return writeFrame(c.in.stream, answer)
 }
 
-// glanceAt is how often a stream that is paused looks whether its connection is
-// still there: what it has not read of it is held that long.
-const glanceAt = 500 * time.Millisecond
-
 // wait delays the stream's next read.
 func (c *conversation) wait(pause time.Duration) error {
-	pause = min(pause, c.server.cfg.IdleTimeout)
-	timer := time.NewTimer(min(pause, glanceAt))
+	timer := time.NewTimer(min(pause, c.server.cfg.IdleTimeout))
 	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-c.in.gone:
-			return c.in.kicked()
-		}
-		if pause -= min(pause, glanceAt); pause == 0 || c.in.stream.Conn().IsClosed() {
-			return nil // the next read tells
-		}
-		timer.Reset(min(pause, glanceAt))
+	select {
+	case <-timer.C:
+		return nil
+	case <-c.in.gone:
+		return c.in.kicked()
 	}
 }

@@ -127,7 +127,7 @@ func NewEndpoint(h host.Host, cfg Config) (*Endpoint, error) {
 	e := &Endpoint{host: h, cfg: cfg, server: newServer(cfg), watching: make(map[*watch]struct{})}
 	e.pool = newStreamPool(cfg, e.newStream)
 	e.notify = &network.NotifyBundle{
-		DisconnectedF: func(_ network.Network, c network.Conn) { e.pool.drop(c) },
+		DisconnectedF: func(_ network.Network, c network.Conn) { e.pool.drop(c); e.server.drop(c) },
 	}
 	h.Network().Notify(e.notify)
 	return e, nil

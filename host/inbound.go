@@ -17,6 +17,7 @@ var (
 	errFull     = errors.New("too many inbound streams")
 	errGaveWay  = errors.New("idle stream gave way to a new one")
 	errBuffered = errors.New("too many bytes of unfinished frames")
+	errLost     = errors.New("the connection has ended")
 )
 
 // inbound is one stream being served. Its goroutine alone reads, writes and
@@ -40,6 +41,7 @@ const (
 	busy    int64 = 0  // a frame is being handled
 	gaveWay int64 = -1 // kicked, for another stream
 	stopped int64 = -2 // kicked, because serving has stopped
+	lost    int64 = -3 // kicked, because its connection has ended
 )
 
 func newInbound(s network.Stream, now time.Time) *inbound {
@@ -62,6 +64,8 @@ func (in *inbound) kicked() error {
 		return errGaveWay
 	case stopped:
 		return errStopped
+	case lost:
+		return errLost
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
@@ -69,17 +70,38 @@ func (r *registry) stop(proto protocol.ID) {
 		r.open = false
 	}
 	for _, p := range r.peers {
-		for in := range p.streams {
-			if (proto == "" || in.proto == proto) && in.kicked() == nil {
-				in.state.Store(stopped)
-				sent = append(sent, in)
-			}
-		}
+		sent = append(sent, p.dismiss(stopped, func(in *inbound) bool { return proto == "" || in.proto == proto })...)
 	}
 	r.mu.Unlock()
 	for _, in := range sent {
 		in.kick()
 	}
+}
+
+// drop sends away the streams of a connection that has ended. What a paused one has
+// not read would be held until its pause is over (reliability.md P5).
+func (r *registry) drop(c network.Conn) {
+	var sent []*inbound
+	r.mu.Lock()
+	if p := r.peers[c.RemotePeer()]; p != nil {
+		sent = p.dismiss(lost, func(in *inbound) bool { return in.stream.Conn() == c })
+	}
+	r.mu.Unlock()
+	for _, in := range sent {
+		in.kick()
+	}
+}
+
+// dismiss notes why streams have to go, those of them that have not been sent away
+// before, and returns them for kicking.
+func (p *inboundPeer) dismiss(why int64, which func(*inbound) bool) (sent []*inbound) {
+	for in := range p.streams {
+		if which(in) && in.kicked() == nil {
+			in.state.Store(why)
+			sent = append(sent, in)
+		}
+	}
+	return sent
 }
 
 // handlerPatience is how long wait waits for handlers that are running.

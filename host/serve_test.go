@@ -280,6 +280,68 @@ func TestServePause(t *testing.T) {
 	})
 }
 
+// A stream whose peer leaves ends at once, whatever its pause, and counts for nobody.
+func TestDisconnectEndsPauses(t *testing.T) {
+	overBoth(t, func(t *testing.T, listen string) {
+		a, b := newGreedyHost(t, listen), newNode(t, listen, Config{})
+		ended := make(chan struct{})
+		b.server.start()
+		b.h.SetStreamHandler(testProtocol, func(s network.Stream) {
+			b.server.serve(s, func(_ Sender, frame, out []byte) ([]byte, time.Duration, error) {
+				return append(out, frame...), time.Hour, nil
+			})
+			close(ended)
+		})
+		if err := a.Connect(testContext(t), b.info()); err != nil {
+			t.Fatal(err)
+		}
+		s, err := a.NewStream(testContext(t), b.ID(), testProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Write(frameOf([]byte("x"))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readFrame(t, &frameReader{src: s, max: 10}); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Network().ClosePeer(b.ID()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ended:
+		case <-testContext(t).Done():
+			t.Fatal("still paused")
+		}
+		if got := b.Stats(); got.Refused != (Refusals{}) || got.Streams != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// The streams of a peer's other connections go on.
+func TestDropIsOfOneConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		pausing := func(_ Sender, frame, out []byte) ([]byte, time.Duration, error) {
+			return append(out, frame...), 30 * time.Second, nil
+		}
+		gone, served := b.dial("client", pausing)
+		other, _ := b.dial("client", pausing)
+		for _, s := range []*memStream{gone, other} {
+			b.send(s, frameOf([]byte("a"))...)
+			b.expect(s, "a")
+			b.send(s, frameOf([]byte("b"))...)
+		}
+		b.server.drop(served.Conn())
+		b.server.drop(served.Conn()) // told twice
+		b.expectReset(gone, network.StreamNoError, 0)
+		b.expect(other, "b")
+		b.server.stop("")
+		b.server.wait()
+	})
+}
+
 func TestServePauseDoesNotShortenIdleTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)

@@ -59,8 +59,8 @@ func (e *Endpoint) Stats() Stats {
 	return s
 }
 
-// note counts how a stream ended. What the peer itself cut off, and the end of
-// serving, count for nobody.
+// note counts how a stream ended. What the peer itself cut off, with its connection
+// or alone, and the end of serving, count for nobody.
 func (o *outcomes) note(err error) {
 	var coded interface{ ResetCode() uint32 }
 	var timeout net.Error
@@ -81,7 +81,7 @@ func (o *outcomes) note(err error) {
 		o.broken.Add(1)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		o.silent.Add(1)
-	case errors.Is(err, network.ErrReset), errors.Is(err, errStopped):
+	case errors.Is(err, network.ErrReset), errors.Is(err, errStopped), errors.Is(err, errLost):
 	default:
 		o.handler.Add(1)
 	}
