@@ -14,8 +14,8 @@ const ttlField = 777
 // TTL returns how long the sender of r wants it kept, 0 if it does not say. What is
 // said more than once counts as it is said last.
 func (r *Record) TTL() (ttl time.Duration) {
-	eachField(r.Unknown, func(num protowire.Number, typ protowire.Type, field, value []byte) {
-		if seconds, n := protowire.ConsumeVarint(value); num == ttlField && typ == protowire.VarintType && n > 0 {
+	eachField(r.Unknown, func(tag uint32, _, value []byte) {
+		if seconds, n := protowire.ConsumeVarint(value); tag == ttlField<<3|uint32(protowire.VarintType) && n > 0 {
 			ttl = time.Duration(min(seconds, math.MaxUint32)) * time.Second
 		}
 	})
@@ -26,8 +26,8 @@ func (r *Record) TTL() (ttl time.Duration) {
 // seconds rounded up; 0 or less takes the wish out. The fields of r are not changed.
 func (r Record) WithTTL(ttl time.Duration) Record {
 	kept := make([]byte, 0, len(r.Unknown)+8)
-	eachField(r.Unknown, func(num protowire.Number, _ protowire.Type, field, _ []byte) {
-		if num != ttlField {
+	eachField(r.Unknown, func(tag uint32, field, _ []byte) {
+		if tag>>3 != ttlField {
 			kept = append(kept, field...)
 		}
 	})
@@ -43,17 +43,17 @@ func (r Record) WithTTL(ttl time.Duration) Record {
 }
 
 // eachField calls f for every field in b, until one does not parse.
-func eachField(b []byte, f func(num protowire.Number, typ protowire.Type, field, value []byte)) {
+func eachField(b []byte, f func(tag uint32, field, value []byte)) {
 	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
+		tag, n := consumeTag(b)
 		if n < 0 {
 			return
 		}
-		m := protowire.ConsumeFieldValue(num, typ, b[n:])
+		m := consumeValue(tag, b[n:])
 		if m < 0 {
 			return
 		}
-		f(num, typ, b[:n+m], b[n:n+m])
+		f(tag, b[:n+m], b[n:n+m])
 		b = b[n+m:]
 	}
 }

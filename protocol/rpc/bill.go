@@ -42,9 +42,8 @@ func (l *Limiter) bill(now time.Time, from protocol.Remote) bill {
 		if from.IP.IsValid() && l.limits.Near+l.limits.Far > 0 {
 			l.billSubnets(&b, from.IP, at)
 		}
-		if l.limits.Bursts > 0 {
-			opening := l.limits.opening()
-			b.buckets[byBursts], b.rates[byBursts] = l.openings.get(from.Peer, at, opening), opening
+		if r := l.limits.opening(); r.limited() {
+			b.buckets[byBursts], b.rates[byBursts] = l.openings.get(from.Peer, at, r), r
 			l.shared.refill(at, l.limits.shared())
 			b.shared = &l.shared
 		}

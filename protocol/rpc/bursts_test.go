@@ -52,8 +52,15 @@ func TestBurstsAreShared(t *testing.T) {
 	if n := atOnce(t, l, t0, 33, 1)[32]; n != 1 {
 		t.Error("a peer that comes then is paused")
 	}
-	if got := l.Limited(t0, 1); len(got) != 1 || got[0].Reason != "bursts" || got[0].Peer == "" {
-		t.Errorf("held back: %+v", got)
+	held := l.Limited(t0, 32)
+	if len(held) != 32 {
+		t.Errorf("%d are held back", len(held))
+	}
+	for _, f := range held {
+		pause, err := l.Admit(t0, protocol.Remote{Peer: f.Peer}, protocol.FindNode, 0)
+		if more := pause - f.Wait; f.Reason != "bursts" || err != nil || more < time.Second/500-2 || more > time.Second/500+2 {
+			t.Errorf("paused for %v, %v, and told of as %+v", pause, err, f)
+		}
 	}
 	if s := l.Stats(); s.LimitedByPeer != 0 {
 		t.Errorf("refused for the sake of a burst: %+v", s)
@@ -124,6 +131,9 @@ func TestBurstsAtRunTime(t *testing.T) {
 	}
 	limits.Bursts = -1
 	l.Set(limits)
+	if got := l.Limited(later, 100); len(got) != 0 {
+		t.Errorf("no longer shared: %+v", got)
+	}
 	if n := atOnce(t, l, later.Add(time.Minute), 8, 160)[7]; n != 160 {
 		t.Errorf("each its own burst again: %d at once", n)
 	}

@@ -75,16 +75,16 @@ func (l *Limiter) Limited(now time.Time, limit int) []Limited {
 	if f, ok := l.limited(l.all, at, inTotal); ok {
 		found = append(found, f)
 	}
-	for _, e := range l.peers.entries[1:] {
-		if f, ok := l.limited(e.bucket, at, byPeer); ok && (f.Wait > 0 || f.Reason != reasons[byEgress]) {
-			f.Peer = e.key
-			found = append(found, f)
-		}
-	}
-	for _, e := range l.egress.entries[1:] {
-		if f, ok := l.limited(e.bucket, at, byEgress); ok {
-			f.Peer = e.key
-			found = append(found, f)
+	for by, table := range [...]*buckets[peer.ID]{byPeer: l.peers, byEgress: l.egress, byBursts: l.openings} {
+		for _, e := range table.entries[1:] {
+			f, ok := l.limited(e.bucket, at, payer(by))
+			if payer(by) == byPeer && (f.Reason == reasons[byEgress] || f.Reason == reasons[byBursts]) {
+				ok, f.Reason = f.Wait > 0, reasons[byPeer] // the other is told of below
+			}
+			if ok {
+				f.Peer = e.key
+				found = append(found, f)
+			}
 		}
 	}
 	for _, by := range [...]payer{byNear, byFar} {

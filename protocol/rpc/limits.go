@@ -65,9 +65,14 @@ const egressBurst = 4
 // egress returns the rate of answers in bytes.
 func (l Limits) egress() Rate { return Rate{PerSecond: l.Egress, Burst: egressBurst * l.Egress} }
 
-// opening returns what a peer's share of its own burst is filled with.
+// opening returns what a peer's share of its own burst is filled with; it limits
+// nothing unless bursts are shared.
 func (l Limits) opening() Rate {
-	return Rate{PerSecond: l.PerPeer.PerSecond, Burst: openingShare * l.PerPeer.Burst}
+	r := Rate{PerSecond: l.PerPeer.PerSecond, Burst: openingShare * l.PerPeer.Burst}
+	if !l.shared().limited() {
+		r.PerSecond = Unlimited.PerSecond
+	}
+	return r
 }
 
 // shared returns what is there for all peers' bursts.
@@ -95,7 +100,7 @@ func (l *Limiter) Set(to Limits) {
 	if !l.limits.Total.limited() {
 		l.all.level = to.Total.Burst
 	}
-	if l.limits.Bursts <= 0 {
+	if !l.limits.shared().limited() {
 		l.shared.level = to.shared().Burst
 	}
 	l.limits = to
