@@ -66,7 +66,7 @@ func (g slotGate) InterceptAccept(c network.ConnMultiaddrs) bool {
 	}
 	g.slots.begun(c)
 	if wait := g.slots.hesitation(); wait > 0 {
-		time.Sleep(wait) // this is the goroutine that accepts
+		time.Sleep(wait) // this is the goroutine that accepts; maxHesitation is all that Close waits for it
 	}
 	return true
 }

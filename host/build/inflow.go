@@ -17,8 +17,8 @@ const (
 	// ms.
 	usualInflow = 2 << 20
 	// calmInflow is how much all connections may hold before each gets crowdedInflow
-	// only, a stream's first window. With the 200 connections there can be, they hold
-	// 56 MiB at most.
+	// only, a stream's first window: 64 MiB in all with the 192 connections there can
+	// be.
 	calmInflow    = 16 << 20
 	crowdedInflow = 256 << 10
 	// inflowLook is how often a connection that reads nothing looks whether others

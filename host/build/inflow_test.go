@@ -31,19 +31,25 @@ func talk(t *testing.T, m *multiplexer) (*session, *yamux.Session) {
 	return served.(*session), peer
 }
 
+// begun opens a stream on one side and accepts it on the other.
+func begun[O, A any](t *testing.T, open func(context.Context) (O, error), accept func() (A, error)) (out O, in A) {
+	t.Helper()
+	out, err := open(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in, err = accept(); err != nil {
+		t.Fatal(err)
+	}
+	return out, in
+}
+
 // stuff opens and accepts n streams of the peer's and then writes size bytes to
 // each, on goroutines of their own.
 func stuff(t *testing.T, s *session, peer *yamux.Session, n, size int) (accepted []network.MuxedStream, sent []*yamux.Stream) {
 	t.Helper()
 	for range n {
-		out, err := peer.OpenStream(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		in, err := s.AcceptStream()
-		if err != nil {
-			t.Fatal(err)
-		}
+		out, in := begun(t, peer.OpenStream, s.AcceptStream)
 		accepted, sent = append(accepted, in), append(sent, out)
 	}
 	for _, out := range sent {
@@ -181,28 +187,11 @@ func TestMeteredStreamsCarry(t *testing.T) {
 			for i := range data {
 				data[i] = byte(i * (i >> 8))
 			}
-			var here io.ReadWriteCloser
-			var there io.ReadWriteCloser
-			if i%2 == 0 { // opened by the peer
-				out, err := peer.OpenStream(context.Background())
-				if err != nil {
-					t.Fatal(err)
-				}
-				in, err := s.AcceptStream()
-				if err != nil {
-					t.Fatal(err)
-				}
-				here, there = in, out
+			var here, there io.ReadWriteCloser
+			if i%2 == 0 {
+				there, here = begun(t, peer.OpenStream, s.AcceptStream)
 			} else {
-				out, err := s.OpenStream(context.Background())
-				if err != nil {
-					t.Fatal(err)
-				}
-				in, err := peer.AcceptStream()
-				if err != nil {
-					t.Fatal(err)
-				}
-				here, there = out, in
+				here, there = begun(t, s.OpenStream, peer.AcceptStream)
 			}
 			go func() { // in pieces of any size, echoed
 				for rest := data; len(rest) > 0; {

@@ -2,9 +2,11 @@ package build
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/multiformats/go-multiaddr"
 )
 
 // In a crowd, sockets whose handshakes are made are accepted at the pace, and who
@@ -45,17 +47,26 @@ func TestPace(t *testing.T) {
 
 // Only where all places are taken does anybody wait.
 func TestPaceOnlyInACrowd(t *testing.T) {
-	s := newSlots(1, 8, values{})
-	now := time.Now()
-	s.now = func() time.Time { return now }
-	for range 100 {
-		s.pace.made(s.now())
-	}
-	if h := s.hesitation(); h != 0 {
-		t.Errorf("with room left: %v", h)
-	}
-	s.Connected(nil, &somebody{id: "a", direction: network.DirInbound})
-	if h := s.hesitation(); h == 0 {
-		t.Error("nobody waits in a crowd")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(1, 8, values{})
+		g := slotGate{dialGate{ConnectionGater: open{}}, s, newVain()}
+		c := &sock{addr: multiaddr.StringCast("/ip4/127.0.0.1/tcp/1")}
+		accepted := func() time.Duration {
+			start := time.Now()
+			if !g.InterceptAccept(c) {
+				t.Error("turned away")
+			}
+			return time.Since(start)
+		}
+		for range 100 {
+			g.InterceptSecured(network.DirInbound, "b", c)
+		}
+		if took := accepted(); took != 0 {
+			t.Errorf("with room left: %v", took)
+		}
+		s.Connected(nil, &somebody{id: "a", direction: network.DirInbound})
+		if took := accepted(); took != maxHesitation {
+			t.Errorf("in a crowd: %v", took)
+		}
+	})
 }
