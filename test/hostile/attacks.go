@@ -32,6 +32,7 @@ var Attacks = []Attack{
 	{"overload-800", "T6", "48 peers, 8 streams each, 800 FIND_NODE a second in all, whatever is answered", overload(800)},
 	{"overload-1600", "T6", "the same with 1,600 a second", overload(1600)},
 	{"overload-3200", "T6", "the same with 3,200 a second", overload(3200)},
+	{"overload-4800", "T6", "the same with 4,800 a second", overload(4800)},
 	{"malformed", "T12", "every request cut at every byte, and every kind of bad length prefix", malformed},
 	{"fuzz", "T12", "4 peers send random and mutated frames, 2 streams each", fuzz},
 	{"provoke", "T12", "requests whose contents are meant to make the server panic", provoke},

@@ -42,6 +42,7 @@ var round = []trial{
 	{"overload-800", 5 * time.Second, measure.Settings{Slow: 10 * time.Millisecond}, false},
 	{"overload-1600", 5 * time.Second, measure.Settings{Slow: 10 * time.Millisecond}, false},
 	{"overload-3200", 5 * time.Second, measure.Settings{Slow: 10 * time.Millisecond}, false},
+	{"overload-4800", 5 * time.Second, measure.Settings{Slow: 10 * time.Millisecond}, false},
 	{"spoof", 8 * time.Second, measure.Settings{Records: 1_000_000}, false},
 	{"malformed", 10 * time.Second, measure.Settings{}, false},
 	{"fuzz", 5 * time.Second, measure.Settings{}, false},

@@ -38,7 +38,7 @@ var promiseOf = map[string]string{
 	"value-spam": "P9", "value-bulk": "P9", "poison-one": "P10", "poison-many": "P10", "lies": "P12", "dangerous": "P12",
 	"descriptors": "P17", "connections": "P18", "silent-sockets": "P18",
 	"load-40": "P25", "load-80": "P25", "load-160": "P25",
-	"overload-800": "P25", "overload-1600": "P25", "overload-3200": "P25",
+	"overload-800": "P25", "overload-1600": "P25", "overload-3200": "P25", "overload-4800": "P25",
 }
 
 // judges are the figures of each attack.
@@ -244,14 +244,11 @@ func (j *judge) streams() {
 func (j *judge) lost() { j.row("honest connections lost", "0", fmt.Sprint(j.t.Lost), j.t.Lost == 0) }
 
 func (j *judge) share(percent float64) {
+	limit := fmt.Sprintf("≤ %.0f %%", percent)
 	if !j.t.Settings.Subnets {
-		percent = 100
+		percent, limit = 100, "none: all members may share an address"
 	}
 	got := 100 * ratio(j.count("hostile peers told"), j.count("peers told"))
-	limit := fmt.Sprintf("≤ %.0f %%", percent)
-	if percent == 100 {
-		limit = "none: all members may share an address"
-	}
 	j.row("hostile share of answers", limit, fmt.Sprintf("%.0f %%", got), got <= percent && j.count("peers told") > 0)
 }
 

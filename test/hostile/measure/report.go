@@ -23,15 +23,16 @@ func (r *Report) Add(t *Trial) []Row {
 
 // Overload judges the trials that only differ in how much was asked, if there are
 // any (P25): what is served under the most is nearly as much as was served under
-// any. The load- trials ask as much as this machine can, the overload- trials half,
-// once and twice what a slow node can do.
+// any. The load- trials ask as much as this machine can, the overload- trials mean to
+// ask half, once, twice and three times what a slow node can do; how much was asked
+// in the end, is told.
 func (r *Report) Overload() {
 	r.overload("load-", "served under the most load")
-	r.overload("overload-", "served at twice the capacity")
+	r.overload("overload-", "served by a slow node under the most load")
 }
 
 func (r *Report) overload(attacks, figure string) {
-	var peak, last float64
+	var peak, last, asked float64
 	var got []string
 	for _, t := range r.Trials {
 		if !strings.HasPrefix(t.Attack, attacks) || t.Result.Took <= 0 {
@@ -39,10 +40,11 @@ func (r *Report) overload(attacks, figure string) {
 		}
 		last = float64(t.Result.Counts["answers"]) / t.Result.Took.Seconds()
 		peak = max(peak, last)
-		got = append(got, fmt.Sprintf("%.0f/s of %.0f/s asked (%.2f cores%s)", last,
-			float64(t.Result.Counts["requests written"])/t.Result.Took.Seconds(), t.During.Cores, dropped(t)))
+		asked = float64(t.Result.Counts["requests written"]) / t.Result.Took.Seconds()
+		got = append(got, fmt.Sprintf("%.0f/s of %.0f/s asked (%.2f cores%s)", last, asked, t.During.Cores, dropped(t)))
 	}
 	if len(got) > 1 {
+		figure = fmt.Sprintf("%s, %.2f times the peak", figure, asked/max(1, peak))
 		r.Rows = append(r.Rows, Row{"P25", figure, "≥ 90 % of the peak", strings.Join(got, "; "), last >= 0.9*peak})
 	}
 }
