@@ -34,7 +34,7 @@ var imports = map[string]layout.ImportRule{
 	"routing/sim/chart": {},
 	"routing/snapshot":  {Ours: []string{"protocol"}},
 	"routing":           {Ours: []string{"protocol", "protocol/keyspace", "protocol/profile", "protocol/rpc", "routing/kademlia", "routing/snapshot", "store", "host"}},
-	"routing/amino":     {Ours: []string{"protocol", "protocol/keyspace", "routing/kademlia", "store", "host", "routing"}},
+	"routing/amino":     {Ours: []string{"protocol/profile", "protocol/rpc", "store", "routing"}},
 	".":                 {Ours: []string{"protocol/profile", "routing", "routing/snapshot", "store"}},
 	"cmd/...":           {Ours: []string{"*"}},
 	"examples/...":      {Ours: []string{"*"}},

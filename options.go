@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,8 +28,10 @@ type Option func(*settings) error
 // when all of them are known.
 type settings struct {
 	routing.Config
+	preset                      *routing.Config
 	prefix, extension, override protocol.ID
 	namespaces                  []namespaced
+	judged, begun               bool // Validator, or peers to begin with, are given
 }
 
 type namespaced struct {
@@ -40,30 +43,55 @@ type namespaced struct {
 // routing.New. The error says which of them is wrong or contradicts another.
 func Configure(opts ...Option) (routing.Config, error) {
 	var s settings
-	for i, apply := range opts {
-		if apply == nil {
-			return routing.Config{}, fmt.Errorf("kdht: option %d of %d is nil: leave it out", i+1, len(opts))
-		}
-		if err := apply(&s); err != nil {
-			return routing.Config{}, err
-		}
+	err := s.apply(opts)
+	if preset := s.preset; err == nil && preset != nil { // the others change it
+		s = settings{Config: *preset}
+		s.BootstrapPeers = nil
+		err = s.apply(opts)
 	}
-	if err := s.finish(); err != nil {
+	if err == nil {
+		err = s.finish()
+	}
+	if err != nil {
 		return routing.Config{}, err
 	}
 	return s.Config, nil
 }
 
+func (s *settings) apply(opts []Option) error {
+	for i, apply := range opts {
+		if apply == nil {
+			return fmt.Errorf("kdht: option %d of %d is nil: leave it out", i+1, len(opts))
+		}
+		if err := apply(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // finish does what depends on several options.
 func (s *settings) finish() error {
+	base, json := defaultPrefix, true
+	if s.preset != nil {
+		if !s.begun {
+			s.BootstrapPeers = slices.Clone(s.preset.BootstrapPeers)
+		}
+		base, json = protocol.ID(strings.TrimSuffix(string(s.preset.Protocol), string(kad))), s.preset.JSONProtocol != ""
+	}
 	switch {
 	case s.override != "" && (s.prefix != "" || s.extension != ""):
 		return fmt.Errorf("kdht: V1ProtocolOverride sets the whole protocol id %s: leave out ProtocolPrefix and ProtocolExtension", s.override)
 	case s.override != "":
-		s.Protocol = s.override
+		s.Protocol, s.JSONProtocol = s.override, ""
 	case s.prefix != "" || s.extension != "":
-		prefix := cmp.Or(s.prefix, defaultPrefix) + s.extension
-		s.Protocol, s.JSONProtocol = prefix+kad, prefix+kadJSON
+		prefix := cmp.Or(s.prefix, base) + s.extension
+		if s.Protocol = prefix + kad; json {
+			s.JSONProtocol = prefix + kadJSON
+		}
+	}
+	if err := s.checkShared(); err != nil {
+		return err
 	}
 	for _, n := range s.namespaces {
 		if err := s.AddNamespace(n.name, n.rules); err != nil {
@@ -71,6 +99,33 @@ func (s *settings) finish() error {
 		}
 	}
 	return nil
+}
+
+// shared is how the ids of the networks begin that belong to all IPFS nodes.
+const shared = "/ipfs/"
+
+// checkShared refuses to take part in everybody's network by rules of one's own:
+// what does not fit there would be refused by the others, or be in their way
+// (wire.md §7). V1ProtocolOverride lets who knows better.
+func (s *settings) checkShared() error {
+	if s.override != "" || !strings.HasPrefix(string(s.Protocol), shared) {
+		return nil
+	}
+	if s.preset == nil || !strings.HasPrefix(string(s.preset.Protocol), shared) {
+		return fmt.Errorf("kdht: %s is the network of all IPFS nodes: use Preset(amino.Config()), or a ProtocolPrefix of your own", s.Protocol)
+	}
+	if s.K != s.preset.K || s.judged || len(s.namespaces) > 0 || s.DisableValues || s.DisableProviders {
+		return fmt.Errorf("kdht: in %s bucket size, kinds of values and subsystems are the same for all: leave their options out, or take a ProtocolPrefix of your own", s.Protocol)
+	}
+	return nil
+}
+
+// Preset begins with the settings of a kind of network, such as amino.Config's,
+// instead of those of a private one; the other options, wherever they stand,
+// change them. Bootstrap peers that are given, or none (BootstrapPeers()), replace
+// those of the preset.
+func Preset(cfg routing.Config) Option {
+	return func(s *settings) error { s.preset = &cfg; return nil }
 }
 
 // ModeOpt is what Mode takes.
@@ -87,6 +142,13 @@ const (
 // Mode says whether this peer serves others; ModeServer unless told otherwise.
 func Mode(m ModeOpt) Option {
 	return func(c *settings) error { c.Mode = m; return nil }
+}
+
+// ModeDelay is for how long reachability must ask for the other role before ModeAuto
+// and ModeAutoServer take it (15 s, and longer where it comes and goes); below zero:
+// at once.
+func ModeDelay(d time.Duration) Option {
+	return func(s *settings) error { s.Serving.ModeDelay = d; return nil }
 }
 
 // ProtocolPrefix makes the network one of your own: /<prefix>/kad/1.0.0, and its
@@ -144,12 +206,16 @@ func Resiliency(beta int) Option {
 
 // BootstrapPeers are members to begin with, and to go back to.
 func BootstrapPeers(peers ...peer.AddrInfo) Option {
-	return func(c *settings) error { c.BootstrapPeers = append(c.BootstrapPeers, peers...); return nil }
+	return func(s *settings) error {
+		s.BootstrapPeers, s.begun = append(s.BootstrapPeers, peers...), true
+		return nil
+	}
 }
 
 // BootstrapAddrs is BootstrapPeers for multiaddrs that end in /p2p/<peer id>.
 func BootstrapAddrs(addrs ...string) Option {
 	return func(c *settings) error {
+		c.begun = true
 		for _, a := range addrs {
 			p, err := peer.AddrInfoFromString(a)
 			if err != nil {
@@ -164,12 +230,12 @@ func BootstrapAddrs(addrs ...string) Option {
 // BootstrapPeersFunc is asked for more bootstrap peers when they are needed; see
 // routing.Config.
 func BootstrapPeersFunc(f func() []peer.AddrInfo) Option {
-	return func(c *settings) error { c.BootstrapPeersFunc = f; return nil }
+	return func(s *settings) error { s.BootstrapPeersFunc, s.begun = f, true; return nil }
 }
 
 // Validator judges all values, instead of the built-in kinds.
 func Validator(v record.Validator) Option {
-	return func(c *settings) error { c.Validator = v; return nil }
+	return func(s *settings) error { s.Validator, s.judged = v, true; return nil }
 }
 
 // NamespacedValidator adds a kind of values: keys that begin with /<namespace>/.

@@ -169,7 +169,9 @@ func (d *DHT) whyNotReady() error {
 	case d.resumption.resuming():
 		return d.resumption.why()
 	}
-	return fmt.Errorf("%w: %w", ErrNoPeers, errNobody)
+	return fmt.Errorf("%w: %w", ErrNoPeers, ErrNobody)
 }
 
-var errNobody = errors.New("nobody is connected and no bootstrap peers are given: pass kdht.BootstrapPeers or connect the host to a member")
+// ErrNobody is why a DHT knows no peers that has never been given any: it is the
+// first of its network, or has not been told where that is. It comes with ErrNoPeers.
+var ErrNobody = errors.New("nobody is connected and no bootstrap peers are given: pass kdht.BootstrapPeers or connect the host to a member")

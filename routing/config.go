@@ -119,6 +119,11 @@ type Serving struct {
 	OnRequest RequestHook
 	// Streams bounds frames and streams; its Protocol is overwritten.
 	Streams host.Config
+	// ModeDelay is for how long without a break reachability must ask for the other
+	// role before ModeAuto and ModeAutoServer take it: 15 s if zero, at once if below
+	// zero; twice as long, up to ten minutes, with each change within an hour of the
+	// last one.
+	ModeDelay time.Duration
 }
 
 // RequestHook looks at a request of another peer's.
@@ -210,6 +215,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Serving.Limit.Bursts == 0 {
 		c.Serving.Limit.Bursts = burstsOf * c.Serving.Limit.PerPeer.PerSecond
+	}
+	if c.Serving.ModeDelay == 0 {
+		c.Serving.ModeDelay = firstHold
 	}
 	c.Serving.Streams.Protocol = c.Protocol
 	return c, nil

@@ -32,7 +32,6 @@ import (
 	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing/kademlia"
 	corehost "github.com/libp2p/go-libp2p/core/host"
-	corenetwork "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	core "github.com/libp2p/go-libp2p/core/routing"
 )
@@ -113,7 +112,7 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 		d.loop.node.SetStock(&d.stock)
 	}
 	d.server = newServer(d)
-	d.role = &role{transport: t, mode: cfg.Mode, handlers: d.server.handlers}
+	d.role = &role{transport: t, mode: cfg.Mode, handlers: d.server.handlers, steady: steadiness{first: cfg.Serving.ModeDelay}}
 	if err := d.begin(); err != nil {
 		return nil, err
 	}
@@ -126,7 +125,7 @@ func (d *DHT) begin() error {
 	d.loop.node.SetAddrs(self.Peer.Addrs)
 	d.resume()
 	d.spawn(d.loop.run)
-	if err := d.role.set(corenetwork.ReachabilityUnknown); err != nil {
+	if err := d.role.begin(); err != nil {
 		return errors.Join(err, d.Close())
 	}
 	stop, err := d.transport.Watch(d.watcher())
@@ -216,6 +215,7 @@ func (d *DHT) Close() error {
 	close(d.closing)
 	d.end()
 	d.stopWatch()
+	d.role.end()
 	err := d.transport.Close()
 	d.running.Wait()
 	d.network.running.Wait()

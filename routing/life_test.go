@@ -355,7 +355,7 @@ func TestModes(t *testing.T) {
 				d, f := w.start(Config{Mode: c.mode})
 				other, _ := w.start(Config{BootstrapPeers: []peer.AddrInfo{f.info()}})
 				check := func(when string, want Mode) {
-					time.Sleep(time.Minute)
+					time.Sleep(2 * time.Minute) // longer than a role is held after three changes
 					m, reason := d.role.now()
 					serves := other.Ping(t.Context(), d.ID()) == nil
 					if m != want || d.Mode() != want || serves != (want == ModeServer) || reason == "" {

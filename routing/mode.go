@@ -1,7 +1,9 @@
 package routing
 
 import (
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/kdht/kdht/host"
 	corenetwork "github.com/libp2p/go-libp2p/core/network"
@@ -18,7 +20,8 @@ const (
 	// ModeClient never serves; others do not take the peer into their tables.
 	ModeClient
 	// ModeAuto serves while libp2p finds that the peer can be reached from the
-	// outside, and begins as a client.
+	// outside, and begins as a client. Reachability that comes and goes is not followed
+	// each time: see Serving.ModeDelay.
 	ModeAuto
 	// ModeAutoServer is ModeAuto, except that it serves until libp2p finds that
 	// the peer cannot be reached.
@@ -57,23 +60,71 @@ func (m Mode) serves(r corenetwork.Reachability) (bool, string) {
 	return m == ModeAutoServer, "reachability not known yet"
 }
 
-// role is whether we serve just now.
+// role is whether we serve just now. What reachability asks for is followed when it
+// has asked for it without a break for as long as steadiness says: others take a
+// server into their tables, dial it for hours, and learn late that it has become a
+// client.
 type role struct {
 	transport host.Transport
 	handlers  map[coreprotocol.ID]host.FrameHandler
 	mode      Mode
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards all below
+	steady  steadiness
+	pending *time.Timer // nil if nothing is to change
+	ended   bool
 	serving bool
 	reason  string
+	coming  string // what is about to change, empty if nothing is
 }
 
-// set makes us serve, or not, as reachability r asks for. If we cannot serve, the
-// reason says why, and so does the error.
-func (r *role) set(reachability corenetwork.Reachability) error {
+// begin makes us serve, or not, as the mode says while reachability is not known.
+func (r *role) begin() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	serve, reason := r.mode.serves(corenetwork.ReachabilityUnknown)
+	return r.turn(serve, reason)
+}
+
+// follow takes in that reachability has changed.
+func (r *role) follow(reachability corenetwork.Reachability) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	serve, reason := r.mode.serves(reachability)
+	if r.coming = ""; r.pending != nil {
+		r.pending.Stop()
+		r.pending = nil
+	}
+	hold := r.steady.hold(time.Now())
+	switch {
+	case r.ended:
+	case serve == r.serving || hold <= 0:
+		_ = r.turn(serve, reason)
+	default:
+		r.coming = fmt.Sprintf("%s, becomes a %s if that holds for %v", reason, word(serve), hold)
+		r.later(hold, serve, reason)
+	}
+}
+
+// later makes us serve or not unless something else is asked for before. The caller
+// has locked r.
+func (r *role) later(hold time.Duration, serve bool, reason string) {
+	var timer *time.Timer
+	timer = time.AfterFunc(hold, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.pending == timer {
+			r.pending, r.coming = nil, ""
+			_ = r.turn(serve, reason)
+			r.steady.changed(time.Now())
+		}
+	})
+	r.pending = timer
+}
+
+// turn makes us serve or not. If we cannot, the reason says why, and so does the
+// error. The caller has locked r.
+func (r *role) turn(serve bool, reason string) error {
 	r.reason = reason
 	if serve == r.serving {
 		return nil
@@ -90,12 +141,63 @@ func (r *role) set(reachability corenetwork.Reachability) error {
 	return nil
 }
 
+// end makes sure that nothing changes any more.
+func (r *role) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended = true; r.pending != nil {
+		r.pending.Stop()
+		r.pending = nil
+	}
+}
+
 // now returns ModeServer or ModeClient, and why it is so.
 func (r *role) now() (Mode, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	m, reason := ModeClient, r.reason
 	if r.serving {
-		return ModeServer, r.reason
+		m = ModeServer
 	}
-	return ModeClient, r.reason
+	if r.coming != "" {
+		reason += "; " + r.coming
+	}
+	return m, reason
+}
+
+func word(serve bool) string {
+	if serve {
+		return "server"
+	}
+	return "client"
+}
+
+// What steadiness begins with, the most it asks for, and after how long without a
+// change it has forgotten those there were.
+const (
+	firstHold = 15 * time.Second
+	longHold  = 10 * time.Minute
+	calm      = time.Hour
+)
+
+// steadiness is how long reachability must ask for another role until we take it:
+// first at the beginning, twice as long with each change that follows within an hour
+// of the one before.
+type steadiness struct {
+	first time.Duration // below zero: there is nothing to wait for
+	next  time.Duration
+	last  time.Time // when the role changed last
+}
+
+// hold returns how long the role is to be held.
+func (s *steadiness) hold(now time.Time) time.Duration {
+	if now.Sub(s.last) >= calm {
+		return s.first
+	}
+	return s.next
+}
+
+// changed notes that the role has changed.
+func (s *steadiness) changed(now time.Time) {
+	s.next, s.last = min(2*s.hold(now), longHold), now
 }

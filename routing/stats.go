@@ -19,6 +19,9 @@ type Stats struct {
 	// with a direct connection, Speaking that of those among them that serve our
 	// protocol.
 	Table, Connected, Speaking int
+	// Lonely is why the routing table is empty, such as "12 connected, 0 speak
+	// /x/kad/1.0.0 as servers", and wraps ErrNoPeers; nil if it is not.
+	Lonely error
 	// Operations is the number of operations under way, Started that of all since
 	// the beginning.
 	Operations int
@@ -83,6 +86,9 @@ func (d *DHT) Stats() Stats {
 	s.Operations, s.Started = d.turns.counts()
 	s.Mode, s.Reason = d.role.now()
 	s.Connected, s.Speaking, _ = d.book.count()
+	if s.Table == 0 {
+		s.Lonely = d.whyNotReady()
+	}
 	s.Stored.Providing, s.Stored.Publishing = c.providing, c.publishing
 	s.Snapshot = d.resumption.state()
 	s.Stored.PublishErr = d.publications.failure()

@@ -35,7 +35,7 @@ func (d *DHT) watcher() host.Watcher {
 			d.changed.broadcast()
 		},
 		Addrs:     d.updateAddrs,
-		Reachable: func(r corenetwork.Reachability) { _ = d.role.set(r) },
+		Reachable: func(r corenetwork.Reachability) { d.role.follow(r) },
 	}
 }
 

@@ -39,11 +39,14 @@ func writeStatus(w io.Writer, s *control.Status) {
 	for i, addr := range full(s.Peer) {
 		row([]string{"addresses", ""}[min(i, 1)], "%s", addr)
 	}
-	row("mode", "%s", s.Mode)
+	row("mode", "%s (%s)", s.Mode, s.ModeReason)
 	row("profile", "%s", s.Profile)
 	row("protocol", "%s", s.Protocol)
 	row("keys", "/%s/…", strings.Join(s.Namespaces, "/…, /"))
 	row("knows", "%s, %s open", count(s.Peers, "peer"), count(s.Connections, "connection"))
+	if s.Lonely != "" {
+		row("", "%s", s.Lonely)
+	}
 	row("holds", "%s, %s", count(s.Values, "value"), count(s.Providers, "provider record"))
 	row("announces", "%s", count(s.Providing, "key"))
 	row("up", "%s", time.Duration(s.Uptime*float64(time.Second)).Round(time.Second))

@@ -46,7 +46,7 @@ func startServer(h host.Host, s setup) (*server, error) {
 	case s.ClientMode:
 		opts = append(opts, kdht.Mode(kdht.ModeClient))
 	case s.auto:
-		opts = append(opts, kdht.Mode(kdht.ModeAuto))
+		opts = append(opts, kdht.Mode(kdht.ModeAuto), kdht.ModeDelay(-1))
 	}
 	dht, err := kdht.New(h, opts...)
 	return &server{host: h, dht: dht}, err

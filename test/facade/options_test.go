@@ -13,6 +13,7 @@ import (
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
+	"github.com/kdht/kdht/routing/amino"
 	"github.com/kdht/kdht/store"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
@@ -31,7 +32,8 @@ func TestOptions(t *testing.T) {
 		option kdht.Option
 		set    func(c *routing.Config) bool
 	}{
-		"Mode": {kdht.Mode(kdht.ModeClient), func(c *routing.Config) bool { return c.Mode == routing.ModeClient }},
+		"Mode":      {kdht.Mode(kdht.ModeClient), func(c *routing.Config) bool { return c.Mode == routing.ModeClient }},
+		"ModeDelay": {kdht.ModeDelay(-1), func(c *routing.Config) bool { return c.Serving.ModeDelay < 0 }},
 		"ProtocolPrefix": {kdht.ProtocolPrefix("/x"), func(c *routing.Config) bool {
 			return c.Protocol == "/x/kad/1.0.0" && c.JSONProtocol == "/x/kad/json/1.0.0"
 		}},
@@ -76,30 +78,36 @@ func TestOptions(t *testing.T) {
 
 func TestOptionsRefuse(t *testing.T) {
 	for want, o := range map[string][]kdht.Option{
-		`"x"`:                       {kdht.ProtocolPrefix("x")},
-		`"/x/"`:                     {kdht.ProtocolPrefix("/x/")},
-		"the whole protocol id /y":  {kdht.V1ProtocolOverride("/y"), kdht.ProtocolExtension("/lan")},
-		"the whole protocol id /z":  {kdht.ProtocolPrefix("/x"), kdht.V1ProtocolOverride("/z")},
-		`Extension "lan"`:           {kdht.ProtocolExtension("lan")},
-		`Extension ""`:              {kdht.ProtocolExtension("")},
-		`Override ""`:               {kdht.V1ProtocolOverride("")},
-		`Override "y"`:              {kdht.V1ProtocolOverride("y")},
-		"option 2 of 2 is nil":      {kdht.DisableValues(), nil},
-		"Concurrency is 257":        {kdht.Concurrency(257)},
-		"Resiliency is 257":         {kdht.Resiliency(257)},
-		"MaxRecordAge is 0s":        {kdht.MaxRecordAge(0)},
-		"RequestRate(0, 5)":         {kdht.RequestRate(0, 5)},
-		"RequestRate(5, -1)":        {kdht.RequestRate(5, -1)},
-		"there is no profile 9":     {kdht.AddressProfile(9)},
-		"BucketSize is 0":           {kdht.BucketSize(0)},
-		"Concurrency is -1":         {kdht.Concurrency(-1)},
-		"Resiliency is 0":           {kdht.Resiliency(0)},
-		"MaxValueSize is 0":         {kdht.MaxValueSize(0)},
-		"RoutingTableFile has":      {kdht.RoutingTableFile("")},
-		"RoutingTableRefreshPeriod": {kdht.RoutingTableRefreshPeriod(0)},
-		"/p2p/<peer id>":            {kdht.BootstrapAddrs("/ip4/127.0.0.1/tcp/4001")},
-		"without slashes":           {kdht.NamespacedValidator("/n/", store.Imm{})},
-		"cannot be added":           {kdht.Validator(store.Imm{}), kdht.NamespacedValidator("n", store.Imm{})},
+		`"x"`:                        {kdht.ProtocolPrefix("x")},
+		`"/x/"`:                      {kdht.ProtocolPrefix("/x/")},
+		"the whole protocol id /y":   {kdht.V1ProtocolOverride("/y"), kdht.ProtocolExtension("/lan")},
+		"the whole protocol id /z":   {kdht.ProtocolPrefix("/x"), kdht.V1ProtocolOverride("/z")},
+		`Extension "lan"`:            {kdht.ProtocolExtension("lan")},
+		`Extension ""`:               {kdht.ProtocolExtension("")},
+		`Override ""`:                {kdht.V1ProtocolOverride("")},
+		`Override "y"`:               {kdht.V1ProtocolOverride("y")},
+		"option 2 of 2 is nil":       {kdht.DisableValues(), nil},
+		"use Preset(amino.Config())": {kdht.ProtocolPrefix("/ipfs")},
+		"of all IPFS nodes":          {kdht.Preset(routing.Config{Protocol: "/x/kad/1.0.0"}), kdht.ProtocolPrefix("/ipfs"), kdht.ProtocolExtension("/lan")},
+		"bucket size, kinds of":      {kdht.BucketSize(7), kdht.Preset(amino.Config())},
+		"leave their options out":    {kdht.Preset(amino.LANConfig()), kdht.NamespacedValidator("n", store.Imm{})},
+		"are the same for all":       {kdht.Preset(amino.LANConfig()), kdht.Validator(store.Imm{})},
+		"and subsystems are":         {kdht.Preset(amino.Config()), kdht.DisableProviders()},
+		"Concurrency is 257":         {kdht.Concurrency(257)},
+		"Resiliency is 257":          {kdht.Resiliency(257)},
+		"MaxRecordAge is 0s":         {kdht.MaxRecordAge(0)},
+		"RequestRate(0, 5)":          {kdht.RequestRate(0, 5)},
+		"RequestRate(5, -1)":         {kdht.RequestRate(5, -1)},
+		"there is no profile 9":      {kdht.AddressProfile(9)},
+		"BucketSize is 0":            {kdht.BucketSize(0)},
+		"Concurrency is -1":          {kdht.Concurrency(-1)},
+		"Resiliency is 0":            {kdht.Resiliency(0)},
+		"MaxValueSize is 0":          {kdht.MaxValueSize(0)},
+		"RoutingTableFile has":       {kdht.RoutingTableFile("")},
+		"RoutingTableRefreshPeriod":  {kdht.RoutingTableRefreshPeriod(0)},
+		"/p2p/<peer id>":             {kdht.BootstrapAddrs("/ip4/127.0.0.1/tcp/4001")},
+		"without slashes":            {kdht.NamespacedValidator("/n/", store.Imm{})},
+		"cannot be added":            {kdht.Validator(store.Imm{}), kdht.NamespacedValidator("n", store.Imm{})},
 	} {
 		if _, err := kdht.Configure(o...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: want an error that says %q", err, want)
@@ -136,5 +144,45 @@ func TestOptionsInAnyOrder(t *testing.T) {
 			}
 			slices.Reverse(c.options)
 		}
+	}
+}
+
+// A preset is what the other options change, wherever it stands.
+func TestPresets(t *testing.T) {
+	private := kdht.AddressProfile(kdht.ProfilePrivate)
+	for name, c := range map[string]struct {
+		options []kdht.Option
+		set     func(c *routing.Config) bool
+	}{
+		"amino": {[]kdht.Option{kdht.Preset(amino.Config())}, func(c *routing.Config) bool {
+			return c.Protocol == "/ipfs/kad/1.0.0" && c.JSONProtocol == "" && c.Mode == routing.ModeAuto && len(c.BootstrapPeers) == 5 &&
+				c.Filters.Profile == profile.Public && c.Serving.Limit.Subnets && c.Serving.Limit.PerPeer.PerSecond == 100
+		}},
+		"lan": {[]kdht.Option{kdht.Preset(amino.LANConfig())}, func(c *routing.Config) bool {
+			return c.Protocol == "/ipfs/lan/kad/1.0.0" && c.Mode == routing.ModeServer && len(c.BootstrapPeers) == 0 && c.Filters.Profile == profile.LAN
+		}},
+		"changed": {[]kdht.Option{kdht.Mode(kdht.ModeServer), private, kdht.BootstrapAddrs(somePeer), kdht.Preset(amino.Config())}, func(c *routing.Config) bool {
+			return c.Mode == routing.ModeServer && len(c.BootstrapPeers) == 1 && c.Filters.Profile == profile.Private && c.Protocol == "/ipfs/kad/1.0.0"
+		}},
+		"nobody to begin with": {[]kdht.Option{kdht.Preset(amino.Config()), kdht.BootstrapPeers()}, func(c *routing.Config) bool {
+			return len(c.BootstrapPeers) == 0 && c.Serving.Limit.Subnets
+		}},
+		"extension": {[]kdht.Option{kdht.ProtocolExtension("/lan"), kdht.Preset(amino.Config())}, func(c *routing.Config) bool {
+			return c.Protocol == "/ipfs/lan/kad/1.0.0" && c.JSONProtocol == ""
+		}},
+		"prefix": {[]kdht.Option{kdht.Preset(amino.Config()), kdht.ProtocolPrefix("/x"), kdht.BucketSize(7), kdht.NamespacedValidator("n", store.Imm{})}, func(c *routing.Config) bool {
+			return c.Protocol == "/x/kad/1.0.0" && c.K == 7 && len(c.Validator.(store.Namespaces)) == 3
+		}},
+		"override": {[]kdht.Option{kdht.V1ProtocolOverride("/ipfs/kad/1.0.0"), kdht.BucketSize(7)}, func(c *routing.Config) bool {
+			return c.Protocol == "/ipfs/kad/1.0.0" && c.K == 7
+		}},
+	} {
+		cfg, err := kdht.Configure(c.options...)
+		if err != nil || !c.set(&cfg) {
+			t.Errorf("%s: %v, made %+v", name, err, cfg)
+		}
+	}
+	if preset := amino.Config(); len(preset.BootstrapPeers) != 5 || len(preset.Validator.(store.Namespaces)) != 2 {
+		t.Errorf("a preset was changed: %+v", preset)
 	}
 }

@@ -80,14 +80,16 @@ func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 type Status struct {
 	Peer
 	Mode        string   `json:"mode"`
-	Profile     string   `json:"profile"` // private, public or lan: what addresses belong to the network
+	ModeReason  string   `json:"mode_reason"` // why it is so, and what is about to change
+	Profile     string   `json:"profile"`     // private, public or lan: what addresses belong to the network
 	Protocol    string   `json:"protocol"`
 	Namespaces  []string `json:"namespaces"` // of keys that can be stored
 	Peers       int      `json:"peers"`      // in the routing table
 	Connections int      `json:"connections"`
-	Values      int      `json:"values"`    // records held for others
-	Providers   int      `json:"providers"` // provider records held for others
-	Providing   int      `json:"providing"` // own keys, announced again every 22 h
+	Lonely      string   `json:"lonely,omitempty"` // why it knows no peers
+	Values      int      `json:"values"`           // records held for others
+	Providers   int      `json:"providers"`        // provider records held for others
+	Providing   int      `json:"providing"`        // own keys, announced again every 22 h
 	Uptime      float64  `json:"uptime_s"`
 }
 

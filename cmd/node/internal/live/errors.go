@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
@@ -33,13 +34,26 @@ func classify(err error) error {
 			return control.AsError(err)
 		}
 	case control.NoPeers:
-		return control.Errorf(kind, "no peers: %s", lonely)
+		return control.Errorf(kind, "no peers: %s", why(err))
 	}
 	return control.Errorf(kind, "%s", brief(err))
 }
 
 // lonely is what a node says that has nobody to ask.
 const lonely = "this node knows no other yet; start a second one with `kdht run --bootstrap` and this one's address"
+
+// why says why a node has nobody to ask, of an error that is routing.ErrNoPeers.
+func why(err error) string {
+	text := control.Line(err)
+	_, reason, given := strings.Cut(text, routing.ErrNoPeers.Error()+": ")
+	switch {
+	case errors.Is(err, routing.ErrNobody), strings.HasSuffix(text, routing.ErrNoPeers.Error()):
+		return lonely
+	case given:
+		return reason
+	}
+	return text
+}
 
 func kindOf(err error) control.Kind {
 	for _, k := range []struct {

@@ -230,3 +230,28 @@ func TestClassify(t *testing.T) {
 		t.Errorf("networks share %s and %s", a, b)
 	}
 }
+
+// A node that is connected to peers of another network alone says so.
+func TestWhyAlone(t *testing.T) {
+	n, other := start(t, Config{}), start(t, Config{Prefix: "/other"})
+	alone, err := n.Status(t.Context())
+	if err != nil || !strings.Contains(alone.Lonely, "knows no other yet") || alone.ModeReason != "set to server" {
+		t.Errorf("the first of its network: %+v, %v", alone, err)
+	}
+	if err := n.connect(t.Context(), other.Info()); err != nil {
+		t.Fatal(err)
+	}
+	const want = "1 connected, 0 speak /test/kad/1.0.0"
+	deadline := time.Now().Add(30 * time.Second)
+	for s := alone; !strings.Contains(s.Lonely, want); {
+		if s, err = n.Status(t.Context()); err != nil || time.Now().After(deadline) {
+			t.Fatalf("%+v, %v: does not say %q", s, err, want)
+		}
+	}
+	_, err = n.Get(t.Context(), control.GetRequest{Key: []byte(store.ImmKey(nil))}, nil)
+	wantKind(t, err, control.NoPeers, "no peers: "+want)
+	_, err = n.FindProviders(t.Context(), control.ProvidersRequest{CID: helloCID}, nil)
+	wantKind(t, err, control.NoPeers, want)
+	_, err = n.Put(t.Context(), control.PutRequest{Value: []byte("x")}, nil)
+	wantKind(t, err, control.NoPeers, want)
+}

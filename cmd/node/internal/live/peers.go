@@ -15,9 +15,6 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// errAlone is an operation of a node that knows nobody.
-var errAlone = routing.ErrNoPeers
-
 // oneAtATime makes a Watch that several goroutines may call.
 func oneAtATime(w control.Watch) control.Watch {
 	var mu sync.Mutex
@@ -118,8 +115,12 @@ func (n *Node) target(ctx context.Context, r control.Peer) (peer.AddrInfo, error
 // Status implements control.Node.
 func (n *Node) Status(context.Context) (*control.Status, error) {
 	s := n.dht.Stats()
+	lonely := ""
+	if s.Lonely != nil {
+		lonely = why(s.Lonely)
+	}
 	return &control.Status{
-		Peer: asPeer(n.Info()), Mode: s.Mode.String(), Profile: n.cfg.Profile.String(), Protocol: string(n.protocol),
+		Peer: asPeer(n.Info()), Mode: s.Mode.String(), ModeReason: s.Reason, Lonely: lonely, Profile: n.cfg.Profile.String(), Protocol: string(n.protocol),
 		Namespaces: []string{"imm", "mut", "pk"}, Peers: s.Table, Connections: len(n.host.Network().Peers()),
 		Values: s.Stored.Values, Providers: s.Stored.Providers, Providing: s.Stored.Providing,
 		Uptime: control.Millis(time.Since(n.started)) / 1000,

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -19,7 +20,7 @@ func (n *Node) Provide(ctx context.Context, r control.ProvideRequest, w control.
 	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.dht.Provide(ctx, c, true) })
 	switch {
 	case errors.Is(err, routing.ErrNoPeers):
-		err = control.Errorf(control.NoPeers, "%s is known on this node only: %s", c, lonely)
+		err = control.Errorf(control.NoPeers, "%s is known on this node only: %s", c, why(err))
 	case errors.Is(err, routing.ErrNotStored):
 		err = control.Errorf(control.Failed, "no other node took the announcement of %s: it is made again in a few minutes", c)
 	}
@@ -54,7 +55,7 @@ func (n *Node) FindProviders(ctx context.Context, r control.ProvidersRequest, w 
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	case err == nil && report.Asked == 0 && n.Peers() == 0:
-		err = errAlone
+		err = cmp.Or(n.dht.Stats().Lonely, routing.ErrNoPeers)
 	case err == nil:
 		err = control.Errorf(control.NotFound, "not found: nobody near it knows a provider of %s; has one run `kdht provide` within 48 h?", c)
 	}

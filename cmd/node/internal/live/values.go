@@ -33,7 +33,7 @@ func (n *Node) Put(ctx context.Context, r control.PutRequest, w control.Watch) (
 	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.dht.PutValue(ctx, key, value, options...) })
 	if err != nil {
 		if errors.Is(err, routing.ErrNoPeers) {
-			err = control.Errorf(control.NoPeers, "kept on this node only, under %s: %s", input.ShowKey([]byte(key)), lonely)
+			err = control.Errorf(control.NoPeers, "kept on this node only, under %s: %s", input.ShowKey([]byte(key)), why(err))
 		}
 		return nil, failure(refusal(key, err), report)
 	}
