@@ -96,49 +96,55 @@ func (x *filedIndex) put(now time.Time, t, at tick, key keyspace.Key, stored, na
 // makeRoom gives up records farther than far until one of this size fits in place of
 // key's. If they do not suffice, all stay.
 func (x *filedIndex) makeRoom(t tick, key keyspace.Key, far uint64, size int) error {
-	n, bytes := x.held()
+	n, bytes, isNew, err := x.with(key, size)
+	if err != nil || x.fit(n, bytes, 2) {
+		return err
+	}
+	if isNew && x.radius.beyond(far) {
+		return fmt.Errorf("%w: %w", ErrFull, errBeyond)
+	}
+	for !x.fit(n, bytes, 1) {
+		dropped, err := x.dropOld(t)
+		if err != nil {
+			return err
+		}
+		if dropped == 0 {
+			return x.evict(far, n, bytes)
+		}
+		if n, bytes, _, err = x.with(key, size); err != nil { // key's may be among them
+			return err
+		}
+	}
+	return nil
+}
+
+// with returns how many records of what cost there are with one of this size under key,
+// and whether it is a new one. What is far within the budgets without looking is not
+// looked for.
+func (x *filedIndex) with(key keyspace.Key, size int) (n int, bytes int64, isNew bool, err error) {
+	n, bytes = x.held()
 	n, bytes = n+1, bytes+int64(size)+filedCost
 	if x.fit(n, bytes, 2) {
-		return nil
+		return n, bytes, true, nil
 	}
 	old, _, replaces, err := x.kv.GetAt(key)
 	if err != nil {
-		return fmt.Errorf("store: reading: %w", err)
+		return 0, 0, false, fmt.Errorf("store: reading: %w", err)
 	}
 	if replaces {
 		n, bytes = n-1, bytes-int64(len(old))-filedCost
 	}
-	switch {
-	case x.fit(n, bytes, 2):
-		return nil
-	case !replaces && x.radius.beyond(far):
-		return fmt.Errorf("%w: %w", ErrFull, errBeyond)
-	case x.fit(n, bytes, 1):
-		return nil
-	}
-	for {
-		before, cost := x.held()
-		if dropped, err := x.dropOld(t); err != nil || dropped == 0 {
-			return x.evict(far, n, bytes, err)
-		}
-		after, left := x.held()
-		if n, bytes = n-(before-after), bytes-(cost-left); x.fit(n, bytes, 1) {
-			return nil
-		}
-	}
+	return n, bytes, !replaces, nil
 }
 
 // evict gives up the farthest records until n records of so many bytes less those fit.
-func (x *filedIndex) evict(far uint64, n int, bytes int64, err error) error {
-	if err != nil {
-		return err
-	}
+func (x *filedIndex) evict(far uint64, n int, bytes int64) error {
 	if x.edge != 0 && far >= x.edge {
 		return fmt.Errorf("%w: %w", ErrFull, errFarther)
 	}
 	var victims []keyspace.Key
 	edge := uint64(0)
-	err = x.kv.Farthest(x.self, func(key keyspace.Key, size int) bool {
+	err := x.kv.Farthest(x.self, func(key keyspace.Key, size int) bool {
 		edge = farFrom(&x.self, &key)
 		if x.fit(n, bytes, 1) || edge <= far || len(victims) == sweepChunk {
 			return false

@@ -8,10 +8,10 @@ const DefaultMaxPerHour = 1000
 
 // share is what one peer has had of what it may have in a period: a bucket of half
 // of that, which is full to begin with and fills up again in that time, so that in
-// no period it gets more than all. It is kept as the moment at
-// which it will be full again (the generic cell rate algorithm of ATM networks), so
-// that nothing is lost or won by rounding. The zero value is a full bucket of any
-// size. Methods may be called from any goroutine.
+// no period it gets more than all. It is kept as the moment at which it will be full
+// again (the generic cell rate algorithm of ATM networks), so that nothing is lost or
+// won by rounding. The zero value is a full bucket of any size. Methods may be called
+// from any goroutine.
 type share struct {
 	full atomic.Uint64 // in parts of a tick
 }

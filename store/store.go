@@ -12,9 +12,9 @@
 //	err := values.Put(time.Now(), record)
 //	record, found, err := values.Get(time.Now(), key)
 //
-// Whoever owns a store calls Advance when NextDeadline has come. Nothing here
-// reads a clock, starts a goroutine or draws from a global random source; all of
-// it may be called from many goroutines.
+// Whoever owns a store calls Advance when NextDeadline has come. Nothing here but
+// SystemUptime reads a clock, nothing starts a goroutine or draws from a global
+// random source; all of it may be called from many goroutines.
 //
 // Invariant: what is handed out was valid when it was stored, is not older than
 // its validity, and is never changed afterwards.

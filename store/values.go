@@ -119,15 +119,23 @@ func (s *ValueStore) Bytes() int64 { _, n := s.index.held(); return n }
 
 // Close implements Values.
 func (s *ValueStore) Close() error {
-	if t := s.clock.latest.Load(); t != 0 {
-		s.index.close(s.clock.time(t), t)
+	t := s.clock.latest.Load()
+	var now time.Time
+	if t != 0 {
+		now = s.clock.time(t)
 	}
+	s.index.close(now, t)
 	return s.kv.Close()
+}
+
+// stripe returns the lock that orders the changes of key's value.
+func (s *ValueStore) stripe(key *keyspace.Key) *sync.Mutex {
+	return &s.stripes[key[len(key)-1]%stripes]
 }
 
 // putLocked compares rec, which is valid, with what is stored and stores it.
 func (s *ValueStore) putLocked(now time.Time, t tick, from uint64, key keyspace.Key, rec *protocol.Record) error {
-	stripe := &s.stripes[key[len(key)-1]%stripes]
+	stripe := s.stripe(&key)
 	stripe.Lock()
 	defer stripe.Unlock()
 	stored, held, found, err := s.read(t, key, rec.Key)

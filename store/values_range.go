@@ -60,13 +60,20 @@ func (s *ValueStore) Range(now time.Time, first, last keyspace.Key, fn func(rec 
 // peers keep theirs.
 func (s *ValueStore) Remove(now time.Time, key []byte) (held bool, err error) {
 	k := keyspace.KeyOf(key)
-	stripe := &s.stripes[k[len(k)-1]%stripes]
+	if held, err = s.removeLocked(s.clock.tick(now), k); !held {
+		return false, err
+	}
+	return true, s.kv.Sync()
+}
+
+func (s *ValueStore) removeLocked(t tick, key keyspace.Key) (held bool, err error) {
+	stripe := s.stripe(&key)
 	stripe.Lock()
 	defer stripe.Unlock()
-	b, _, found, err := s.index.get(s.clock.tick(now), k)
+	b, _, found, err := s.index.get(t, key)
 	if err != nil || !found {
 		return false, err
 	}
-	s.index.dropBroken(k, b)
-	return true, s.kv.Sync()
+	s.index.dropBroken(key, b)
+	return true, nil
 }

@@ -79,7 +79,7 @@ func (s *ValueStore) takeShare(t tick, from uint64, grown int64, isNew bool, nam
 	who := s.senders.find(from)
 	n, bytes := s.index.held()
 	free := n+1 <= s.cfg.MaxRecords/2 && bytes+grown <= s.cfg.MaxBytes/2
-	keep := uint64(cmp.Or(max(0, seconds(s.cfg.MaxAge)), seconds(DefaultMaxAge))) * parts
+	keep := uint64(cmp.Or(seconds(s.cfg.MaxAge), seconds(DefaultMaxAge))) * parts
 	if isNew && !free && !who.records.left(t, 1, int64(s.cfg.MaxPerHour), hour) ||
 		!who.bytes.take(t, grown, s.cfg.MaxBytesPerPeer, keep, free) {
 		return fmt.Errorf("%w: %w (key %s)", ErrFull, errSenderShare, show(name))

@@ -3,6 +3,7 @@ package pebble
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	lsm "github.com/cockroachdb/pebble/v2"
 
@@ -22,11 +23,15 @@ func (kv *KV) Backup(dir string) error {
 		return err
 	}
 	disk := kv.place.fs
-	if names, err := disk.List(dir); err == nil && len(names) > 0 {
+	names, err := disk.List(dir)
+	if len(names) > 0 {
 		return fmt.Errorf("store: backup into %s: it is not empty: name a directory that does not exist yet", dir)
 	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a file, say: what is removed below is ours
+		return fmt.Errorf("store: backup into %s: %w: name a directory that does not exist yet", dir, err)
+	}
 	to := place{fs: disk, dir: dir}
-	err := makeDir(disk, dir)
+	err = makeDir(disk, dir)
 	if err == nil {
 		err = to.claim()
 	}

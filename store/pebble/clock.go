@@ -11,14 +11,20 @@ type moment struct {
 	boot string // names the run of the machine that up is of; empty: not known
 }
 
+// momentOf returns what the clocks say now, with the tick it is.
+func (kv *KV) momentOf(now time.Time, tick uint32) moment {
+	boot, up := kv.uptime()
+	return moment{tick: tick, wall: now.Unix(), up: int64(up / time.Second), boot: boot}
+}
+
 // since returns the seconds from m to a later moment. Within one run of the machine its
 // uptime tells, whatever became of the clock; otherwise the clock, unless it was set
 // back.
-func (m *moment) since(wall, up int64, boot string) int64 {
-	if boot != "" && boot == m.boot && up >= m.up {
-		return up - m.up
+func (m *moment) since(later moment) int64 {
+	if m.boot != "" && m.boot == later.boot && later.up >= m.up {
+		return later.up - m.up
 	}
-	return max(wall-m.wall, 0)
+	return max(later.wall-m.wall, 0)
 }
 
 // Resume returns the tick of now, going on from the last moment told to Tell in this or
@@ -28,17 +34,19 @@ func (kv *KV) Resume(now time.Time, start uint32) uint32 {
 	if m.tick == 0 {
 		return start
 	}
-	up, boot := kv.uptime()
-	passed := m.since(now.Unix(), up, boot)
+	passed := m.since(kv.momentOf(now, 0))
 	return m.tick + uint32(min(passed, int64(^uint32(0)-m.tick)))
 }
 
 // Tell keeps that tick is now, for Resume in a later run.
 func (kv *KV) Tell(now time.Time, tick uint32) error {
-	up, boot := kv.uptime()
-	return kv.change(func(tx *tx) error {
-		tx.open()
-		tx.totals.moment = moment{tick: tick, wall: now.Unix(), up: up, boot: boot}
-		return nil
-	})
+	m := kv.momentOf(now, tick)
+	return kv.change(func(tx *tx) error { return tx.tell(m) })
+}
+
+// tell keeps m with the totals.
+func (tx *tx) tell(m moment) error {
+	tx.open()
+	tx.totals.moment = m
+	return nil
 }

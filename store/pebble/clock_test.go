@@ -33,8 +33,8 @@ type machine struct {
 // run is one life of a program with a store of values on this machine.
 func (m *machine) run(tb testing.TB, cfg store.ValuesConfig) *store.ValueStore {
 	tb.Helper()
-	kv := mustOpen(tb, "/store", Config{FS: m.disk, Uptime: func() (int64, string) {
-		return int64(m.up / time.Second), fmt.Sprint("boot ", m.boot)
+	kv := mustOpen(tb, "/store", Config{FS: m.disk, Uptime: func() (string, time.Duration) {
+		return fmt.Sprint("boot ", m.boot), m.up
 	}})
 	s := store.NewValues(kv, anything{}, cfg)
 	if err := s.Load(m.wall); err != nil {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -152,6 +153,9 @@ func TestKill(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
 	next := 0
 	var acked []int
@@ -166,7 +170,7 @@ func TestKill(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		told := killAfter(t, cmd, bufio.NewScanner(out), 1+rand.IntN(400))
+		told := killAfter(t, cmd, bufio.NewScanner(out), 1+rng.IntN(400))
 		for _, i := range told {
 			next = max(next, i+1)
 		}
@@ -290,6 +294,16 @@ func TestBackup(t *testing.T) {
 	<-more
 	if err := kv.Backup(dir); err == nil {
 		t.Error("a backup into a directory that is not empty")
+	}
+	file := filepath.Join(t.TempDir(), "letter.txt")
+	if err := os.WriteFile(file, []byte("Dear Sir"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := kv.Backup(file); err == nil {
+		t.Error("a backup into a file")
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "Dear Sir" {
+		t.Errorf("a file that a backup was to go into is %q now, %v", b, err)
 	}
 	again := mustOpen(t, dir, Config{})
 	if gone := missing(t, again, 6000); gone > 0 {

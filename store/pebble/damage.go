@@ -14,6 +14,7 @@ import (
 // rest.
 type damage struct {
 	lost  lostKeys
+	saved chan struct{} // closed when this run saves nothing more of databases that were damaged
 	found atomic.Bool
 
 	mu   sync.Mutex

@@ -20,6 +20,7 @@ type badDisk struct {
 	room    atomic.Int64          // bytes that still fit while room is bounded
 	bounded atomic.Bool
 	refused atomic.Int64
+	onSync  atomic.Pointer[func() error] // comes before every sync of a file
 }
 
 func (d *badDisk) try() error {
@@ -96,6 +97,18 @@ func (f *badFile) Write(b []byte) (int, error) {
 		err = &fs.PathError{Op: "write", Path: "disk", Err: syscall.ENOSPC}
 	}
 	return n, err
+}
+
+func (f *badFile) Sync() error     { return f.sync(f.File.Sync) }
+func (f *badFile) SyncData() error { return f.sync(f.File.SyncData) }
+
+func (f *badFile) sync(do func() error) error {
+	if before := f.disk.onSync.Load(); before != nil {
+		if err := (*before)(); err != nil {
+			return err
+		}
+	}
+	return do()
 }
 
 // openBad opens a store on a disk that is good yet. Whoever waits to try again does so until
@@ -194,15 +207,8 @@ func TestCloseOnBadDisk(t *testing.T) {
 			if err := errors.Join(kv.Put(k, v), kv.Sync()); !errors.Is(err, ErrDisk) {
 				t.Fatalf("a put on a full disk: %v", err)
 			}
-			closed := make(chan error, 1)
-			go func() { closed <- kv.Close() }()
-			select {
-			case err := <-closed:
-				if !errors.Is(err, ErrDisk) {
-					t.Errorf("Close on a full disk: %v", err)
-				}
-			case <-time.After(2 * time.Second):
-				t.Fatal("Close takes more than 2 s")
+			if err := closeInTime(t, kv); !errors.Is(err, ErrDisk) {
+				t.Errorf("Close on a full disk: %v", err)
 			}
 			disk.set(again)
 			kv = mustOpen(t, "/store", Config{FS: disk})
@@ -217,6 +223,100 @@ func TestCloseOnBadDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestDiskNotWritableAtStart: a store that opens on a disk that takes nothing serves what it
+// holds, and takes writes by itself as soon as the disk does.
+func TestDiskNotWritableAtStart(t *testing.T) {
+	for _, cause := range []error{syscall.ENOSPC, syscall.EROFS} {
+		kv, disk, seconds := openBad(t)
+		fill(t, kv, 0, 100)
+		if err := kv.Close(); err != nil {
+			t.Fatal(err)
+		}
+		disk.set(cause)
+		kv = mustOpen(t, "/store", Config{FS: disk, after: func(time.Duration) <-chan time.Time { return seconds }})
+		for range 3 {
+			seconds <- time.Time{}
+			k, v := numbered(100)
+			if err := kv.Put(k, v); !errors.Is(err, ErrDisk) || !errors.Is(err, cause) {
+				t.Errorf("a put while the disk takes nothing: %v, want %v", err, cause)
+			}
+			if gone := missing(t, kv, 100); gone > 0 {
+				t.Errorf("%v: %d of 100 pairs cannot be read", cause, gone)
+			}
+		}
+		disk.set(nil)
+		well(t, kv, seconds)
+		fill(t, kv, 100, 200)
+		if gone := missing(t, kv, 200); gone > 0 {
+			t.Errorf("%v: %d of 200 pairs are gone", cause, gone)
+		}
+		if err := kv.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDiskSyncFails: what a sync that failed has lost nobody knows: nothing more is taken
+// until the program starts again, and then all is there that was acknowledged.
+func TestDiskSyncFails(t *testing.T) {
+	kv, disk, _ := openBad(t)
+	fill(t, kv, 0, 100)
+	fails := func() error { return syscall.EIO }
+	disk.onSync.Store(&fails)
+	k, v := numbered(100)
+	for range 2 {
+		if err := errors.Join(kv.Put(k, v), kv.Sync()); !errors.Is(err, ErrDisk) || !strings.Contains(err.Error(), "then start again") {
+			t.Errorf("a put whose sync fails: %v", err)
+		}
+		disk.onSync.Store(nil) // too late
+	}
+	if gone := missing(t, kv, 100); gone > 0 {
+		t.Errorf("%d of 100 pairs cannot be read", gone)
+	}
+	if err := closeInTime(t, kv); !errors.Is(err, ErrDisk) {
+		t.Errorf("Close after a sync that failed: %v", err)
+	}
+	kv = mustOpen(t, "/store", Config{FS: disk})
+	if gone := missing(t, kv, 100); gone > 0 {
+		t.Errorf("%d of 100 pairs are gone", gone)
+	}
+	if err := kv.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCloseOnSilentDisk: a store whose disk does not answer closes in time all the same.
+func TestCloseOnSilentDisk(t *testing.T) {
+	kv, disk, _ := openBad(t)
+	fill(t, kv, 0, 100)
+	answer := make(chan struct{})
+	silent := func() error { <-answer; return nil }
+	disk.onSync.Store(&silent)
+	k, v := numbered(100)
+	if err := kv.Put(k, v); err != nil {
+		t.Fatal(err)
+	}
+	if err := closeInTime(t, kv); !errors.Is(err, ErrDisk) {
+		t.Errorf("Close on a disk that does not answer: %v", err)
+	}
+	close(answer)
+	kv.idle.Wait()
+}
+
+// closeInTime closes a store, which may take two seconds.
+func closeInTime(tb testing.TB, kv *KV) error {
+	tb.Helper()
+	closed := make(chan error, 1)
+	go func() { closed <- kv.Close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(2 * time.Second):
+		tb.Fatal("Close takes more than 2 s")
+		return nil
 	}
 }
 

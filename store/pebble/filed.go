@@ -19,12 +19,16 @@ const dropChunk = 4096
 
 // DropOld implements store.Filed. The order of age is read and forgotten as a range, the
 // records one by one.
-func (kv *KV) DropOld(last uint32, n int) (dropped int, err error) {
-	err = kv.change(func(tx *tx) (err error) {
+func (kv *KV) DropOld(last uint32, n int) (int, error) {
+	dropped := 0 // the writer's until change returns nil
+	err := kv.change(func(tx *tx) (err error) {
 		dropped, err = tx.dropOld(last, min(n, dropChunk))
 		return err
 	})
-	return dropped, err
+	if err != nil {
+		return 0, err
+	}
+	return dropped, nil
 }
 
 func (tx *tx) dropOld(last uint32, n int) (int, error) {

@@ -22,6 +22,7 @@
 package pebble
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -47,7 +48,7 @@ const (
 type KV struct {
 	health *health
 	place  place
-	uptime func() (seconds int64, boot string)
+	uptime func() (boot string, up time.Duration)
 	writes chan *change
 	syncs  syncs
 	stop   chan struct{} // closed by Close
@@ -139,22 +140,22 @@ func (kv *KV) Len() int { return int(kv.totals.Load().records) }
 // Bytes implements store.KV.
 func (kv *KV) Bytes() int64 { return kv.totals.Load().bytes }
 
-// Close implements store.KV. It returns within two seconds: a database that is still
-// busy then, or whose disk refuses writes, is left as a crash would leave it, which
-// loses nothing synced.
+// Close implements store.KV. It waits for reads that have begun, and then returns within
+// two seconds: a database that is still busy then, or whose disk refuses writes or does
+// not answer, is left as a crash would leave it, which loses nothing synced.
 func (kv *KV) Close() error { return kv.shut() }
 
 func (kv *KV) close() error {
-	synced := kv.Sync()
-	if kv.damage.found.Load() {
-		kv.damage.tell(&kv.place)
-	}
+	late, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	synced := kv.syncLast(late)
 	close(kv.stop)
 	kv.life.Lock()
 	db, guard := kv.db, kv.guard
 	kv.db = nil
 	kv.totals.Store(&totals{})
 	kv.life.Unlock()
+	unlock := sync.OnceValue(kv.place.unlock)
 	done := make(chan error, 1)
 	go func() {
 		kv.idle.Wait()
@@ -162,22 +163,38 @@ func (kv *KV) close() error {
 		if db != nil {
 			err = db.Close()
 		}
-		done <- errors.Join(err, kv.place.unlock())
+		done <- errors.Join(err, unlock())
 	}()
-	limit := closeLimit
-	if kv.health.failure() != nil {
-		limit = closeLimit / 10 // it hardly can
+	if kv.health.failure() != nil { // it hardly can
+		late, cancel = context.WithTimeout(late, closeLimit/10)
+		defer cancel()
 	}
-	late := time.NewTimer(limit)
-	defer late.Stop()
 	select {
 	case err := <-done:
 		return errors.Join(synced, err)
-	case <-late.C:
+	case <-late.Done():
 	}
 	if kv.health.failure() == nil {
 		return synced // the rest is done when the database is
 	}
 	guard.dead.Store(true) // from now on nothing here touches the directory
-	return errors.Join(synced, kv.place.unlock())
+	return errors.Join(synced, unlock())
+}
+
+// syncLast is Sync, and tells the next Open of damage, as far as the disk is in time.
+func (kv *KV) syncLast(late context.Context) error {
+	done := make(chan error, 1)
+	go func() {
+		err := kv.Sync()
+		if kv.damage.found.Load() {
+			kv.damage.tell(&kv.place)
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-late.Done():
+		return fmt.Errorf("%w: it does not answer: what was not synced yet may be lost: see to the disk, then start again", ErrDisk)
+	}
 }

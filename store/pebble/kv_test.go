@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	rules "github.com/libp2p/go-libp2p-record"
@@ -29,7 +30,7 @@ func TestValues(t *testing.T) {
 
 func TestConformance(t *testing.T) {
 	disk := vfs.NewMem()
-	storetest.Filed(t, func(tb testing.TB, dir string, uptime func() (int64, string)) store.Filed {
+	storetest.Filed(t, func(tb testing.TB, dir string, uptime func() (string, time.Duration)) store.Filed {
 		return mustOpen(tb, dir, Config{FS: disk, Uptime: uptime})
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/kdht/kdht/store"
 )
 
 const (
@@ -42,9 +44,9 @@ type Config struct {
 	OpenFiles int
 	// FS is the file system, that of the operating system if nil.
 	FS vfs.FS
-	// Uptime returns how many seconds the machine has been running, and a name of this
-	// run of it, empty if neither is known. Nil asks the machine.
-	Uptime func() (seconds int64, boot string)
+	// Uptime tells since which boot the machine is up and for how long; an empty name if
+	// that is not known. Nil is store.SystemUptime.
+	Uptime func() (boot string, up time.Duration)
 
 	after func(d time.Duration) <-chan time.Time // of tests
 }
@@ -60,7 +62,7 @@ func (c Config) withDefaults() Config {
 		c.FS = vfs.Default
 	}
 	if c.Uptime == nil {
-		c.Uptime = machineUptime
+		c.Uptime = store.SystemUptime
 	}
 	return c
 }
@@ -75,6 +77,7 @@ func Open(dir string, cfg Config) (*KV, error) {
 	}
 	kv := &KV{health: newHealth(), place: p, uptime: cfg.Uptime, writes: make(chan *change, queueLen), stop: make(chan struct{})}
 	kv.syncs.wake = make(chan struct{}, 1)
+	kv.damage.saved = make(chan struct{})
 	kv.shut = sync.OnceValue(kv.close)
 	if cfg.after != nil {
 		kv.health.after = cfg.after
@@ -122,9 +125,10 @@ func (kv *KV) start(cfg Config) error {
 		}
 	}
 	if kv.health.failure() != nil {
+		close(kv.damage.saved) // what is to be saved waits for the next start
 		kv.idle.Add(1)
 		go kv.await(p.path(dbName(last)), cfg)
-		return nil // what is to be saved waits for the next start
+		return nil
 	}
 	kv.salvage(wrecks)
 	return nil
@@ -233,6 +237,7 @@ func (kv *KV) reopen(dir string, cfg Config) {
 // moment goes on in the background.
 func (kv *KV) salvage(names []string) {
 	if len(names) == 0 {
+		close(kv.damage.saved)
 		return
 	}
 	var wrecks []*wreck
@@ -240,16 +245,13 @@ func (kv *KV) salvage(names []string) {
 		w := inspect(kv, kv.place.path(name))
 		wrecks = append(wrecks, w)
 		if m := w.totals.moment; m.tick > kv.totals.Load().moment.tick {
-			_ = kv.change(func(tx *tx) error { tx.open(); tx.totals.moment = m; return nil })
+			_ = kv.change(func(tx *tx) error { return tx.tell(m) })
 		}
 	}
-	done := make(chan struct{})
-	kv.stats.salvaging.Store(true)
 	kv.idle.Add(1)
 	go func() {
 		defer kv.idle.Done()
-		defer kv.stats.salvaging.Store(false)
-		defer close(done)
+		defer close(kv.damage.saved)
 		for _, w := range wrecks {
 			if w.adopt() != nil {
 				return // the next start goes on
@@ -257,7 +259,7 @@ func (kv *KV) salvage(names []string) {
 		}
 	}()
 	select {
-	case <-done:
+	case <-kv.damage.saved:
 	case <-time.After(headStart):
 	}
 }

@@ -136,26 +136,19 @@ func (p *place) setAside(n int) (name string, err error) {
 
 // logsDamaged reports whether a log of the current database is damaged before its end.
 func (p *place) logsDamaged(n int) bool {
-	dir := p.path(dbName(n))
-	names, _ := p.fs.List(dir)
-	for _, name := range names {
-		if strings.HasSuffix(name, ".log") && scanLog(p.fs, dir, name, func([]byte) {}) > 0 {
-			return true
-		}
-	}
-	return false
+	return scanLogs(p.fs, p.path(dbName(n)), func([]byte) {}) > 0
 }
 
 // setLogsAside makes a wreck of the current database's logs alone.
 func (p *place) setLogsAside(n int, batches uint64) (name string, err error) {
 	name = wreckPrefix + strconv.Itoa(n) + wreckAfter + strconv.FormatUint(batches, 10)
 	from, to := p.path(dbName(n)), p.path(name)
-	names, err := p.fs.List(from)
+	names, err := logNames(p.fs, from)
 	if err == nil {
 		err = p.fs.MkdirAll(to, 0o700)
 	}
 	for _, log := range names {
-		if strings.HasSuffix(log, ".log") && err == nil {
+		if err == nil {
 			err = p.fs.Rename(p.fs.PathJoin(from, log), p.fs.PathJoin(to, log))
 		}
 	}

@@ -20,12 +20,11 @@ import (
 
 // A database that does not open, or of which a block could not be read in the last run,
 // is moved aside and a new one begun at once; if only its logs are damaged, they alone.
-// Then all that can still be read of the old
-// one, file by file and block by block, is adopted by the new one in the background, and
-// what is left of the old one removed. A start that is interrupted meanwhile goes on with
-// that. A record that is older than what the new database holds for its key is not
-// adopted. What had been deleted a moment before the damage may come back; it ages as it
-// would have.
+// Then all that can still be read of the old one, file by file and block by block, is
+// adopted by the new one in the background, and what is left of the old one removed. A
+// start that is interrupted meanwhile goes on with that. A record that is older than what
+// the new database holds for its key is not adopted. What had been deleted a moment before
+// the damage may come back; it ages as it would have.
 
 const (
 	// headStart is how long Open waits for all to be adopted: a small store is whole when
@@ -72,14 +71,8 @@ func inspect(kv *KV, dir string) *wreck {
 	if _, after, ok := strings.Cut(dir, wreckAfter); ok {
 		flushed, _ = strconv.ParseUint(after, 10, 64)
 	}
-	slices.Reverse(names)
-	for _, name := range names {
-		if !strings.HasSuffix(name, ".log") {
-			continue
-		}
-		gaps := scanLog(kv.place.fs, dir, name, func(b []byte) { w.replay(b, flushed) })
-		kv.stats.lostBlocks.Add(uint64(gaps))
-	}
+	gaps := scanLogs(kv.place.fs, dir, func(b []byte) { w.replay(b, flushed) })
+	kv.stats.lostBlocks.Add(uint64(gaps))
 	return w
 }
 

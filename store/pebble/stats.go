@@ -1,8 +1,6 @@
 package pebble
 
-import (
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Stats is what can be told of a store while it runs.
 type Stats struct {
@@ -26,7 +24,6 @@ type Stats struct {
 type counters struct {
 	syncs, unreadable               atomic.Uint64
 	salvaged, lostBlocks, lostFiles atomic.Uint64
-	salvaging                       atomic.Bool
 }
 
 // Stats returns the figures of now.
@@ -37,7 +34,11 @@ func (kv *KV) Stats() Stats {
 		Syncs: kv.stats.syncs.Load(), Retries: kv.health.retries.Load(),
 		Unreadable: kv.stats.unreadable.Load(), Refused: kv.health.failure(),
 		Salvaged: kv.stats.salvaged.Load(), LostBlocks: kv.stats.lostBlocks.Load(), LostFiles: kv.stats.lostFiles.Load(),
-		Salvaging: kv.stats.salvaging.Load(),
+	}
+	select {
+	case <-kv.damage.saved:
+	default:
+		s.Salvaging = true
 	}
 	kv.life.RLock()
 	defer kv.life.RUnlock()

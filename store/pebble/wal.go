@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"io"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,23 @@ const (
 	// maxLog bounds what is read of a log: what a memtable can hold and then some.
 	maxLog = 256 << 20
 )
+
+// logNames returns the names of a database's logs, the oldest first.
+func logNames(disk vfs.FS, dir string) ([]string, error) {
+	names, err := disk.List(dir)
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, ".log") })
+	slices.Sort(names)
+	return names, err
+}
+
+// scanLogs reads the batches of all logs of a database, as scanLog does.
+func scanLogs(disk vfs.FS, dir string, batch func(b []byte)) (gaps int) {
+	names, _ := logNames(disk, dir)
+	for _, name := range names {
+		gaps += scanLog(disk, dir, name, batch)
+	}
+	return gaps
+}
 
 // scanLog reads the batches of a log, past what is damaged, and returns in how many places
 // it is: what could not be read at its end may never have been written.

@@ -1,10 +1,9 @@
 package providerlog
 
 import (
-	"bytes"
-	"os"
-	"strconv"
 	"time"
+
+	"github.com/kdht/kdht/store"
 )
 
 const (
@@ -37,22 +36,5 @@ func (m *mark) elapsed(now time.Time, boot string, up time.Duration, limit uint3
 	return uint32(min(max(since/time.Second, 0), time.Duration(limit)))
 }
 
-// SystemUptime names the boot this machine has been up since, and tells for how
-// long, sleep included. The name is empty where the system does not say (it is
-// read from Linux's /proc); Config.Uptime then does without.
-func SystemUptime() (boot string, up time.Duration) {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", 0
-	}
-	text, err := os.ReadFile("/proc/uptime")
-	if err != nil {
-		return "", 0
-	}
-	first, _, _ := bytes.Cut(text, []byte(" "))
-	seconds, err := strconv.ParseFloat(string(first), 64)
-	if err != nil || seconds < 0 || seconds > 1e9 {
-		return "", 0
-	}
-	return string(bytes.TrimSpace(id)), time.Duration(seconds * float64(time.Second))
-}
+// SystemUptime is store.SystemUptime, for Config.Uptime.
+func SystemUptime() (boot string, up time.Duration) { return store.SystemUptime() }

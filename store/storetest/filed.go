@@ -13,13 +13,13 @@ import (
 )
 
 // OpenFiled opens the Filed kept in a directory, an empty one if there is none. Its
-// machine has been up for as long as uptime says, in seconds, since the boot it names.
-type OpenFiled func(tb testing.TB, dir string, uptime func() (int64, string)) store.Filed
+// machine has been up for as long as uptime says, since the boot it names.
+type OpenFiled func(tb testing.TB, dir string, uptime func() (string, time.Duration)) store.Filed
 
 // Filed runs the suite for KVs that keep the index of values too: all of Durable's, and
 // what a ValueStore asks besides.
 func Filed(t *testing.T, open OpenFiled) {
-	still := func() (int64, string) { return 0, "" }
+	still := func() (string, time.Duration) { return "", 0 }
 	Durable(t, func(tb testing.TB, dir string) store.KV { return open(tb, dir, still) })
 	t.Run("Order", func(t *testing.T) {
 		rapid.Check(t, func(rt *rapid.T) {
@@ -160,7 +160,7 @@ func filedTime(t *testing.T, open OpenFiled) {
 		"a reboot, longer up than before it": {2 * time.Hour, 70 * time.Hour, true, 2 * time.Hour},
 	} {
 		dir, up, boot := t.TempDir(), 30*time.Hour, "one"
-		uptime := func() (int64, string) { return int64(up / time.Second), boot }
+		uptime := func() (string, time.Duration) { return boot, up }
 		kv := open(t, dir, uptime)
 		if got := kv.Resume(epoch, start); got != start {
 			t.Errorf("%s: a new one resumes at %d, want %d", name, got, start)

@@ -29,6 +29,7 @@ func Values(t *testing.T, open OpenValues) {
 		"ForgetsByAge":          valuesForget,
 		"KeepsTheNearest":       valuesKeepNearest,
 		"TooOldGoesFirst":       valuesExpiredFirst,
+		"TooOldIsFreeOnce":      valuesGrowWhenOld,
 		"ClockSetBackOrForward": valuesClock,
 		"ManyAtOnce":            valuesManyAtOnce,
 		"KeptAsLongAsWanted":    valuesTTL,
@@ -174,6 +175,15 @@ func valuesRefusals(t *testing.T, open OpenValues) {
 	if err := v.Put(epoch, rec(1, "5")); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("put after Close: %v", err)
 	}
+	unused := open(t, ns, store.ValuesConfig{})
+	if err := unused.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, v := range []store.Values{v, unused} {
+		if _, _, err := v.Get(epoch, recKey(1)); !errors.Is(err, store.ErrClosed) {
+			t.Errorf("get after Close: %v", err)
+		}
+	}
 }
 
 func valuesForget(t *testing.T, open OpenValues) {
@@ -249,6 +259,25 @@ func valuesExpiredFirst(t *testing.T, open OpenValues) {
 	mustPut(t, v, now, rec(keys[1], "5"))
 	wantValue(t, v, now, keys[1], "5")
 	wantValue(t, v, now, keys[2], "5")
+}
+
+// valuesGrowWhenOld puts a record again, larger, that is too old and not yet forgotten:
+// what it took before is free once, not twice.
+func valuesGrowWhenOld(t *testing.T, open OpenValues) {
+	const budget = 12_000
+	v := open(t, rules{}, store.ValuesConfig{MaxBytes: budget})
+	defer v.Close() //nolint:errcheck // memory of a test
+	sized := func(i, size int) protocol.Record {
+		return protocol.Record{Key: recKey(i), Value: bytes.Repeat([]byte{'5'}, size)}
+	}
+	mustPut(t, v, epoch, sized(1, 4000))
+	mustPut(t, v, epoch.Add(30*time.Hour), sized(2, 4000))
+	if err := v.Put(epoch.Add(60*time.Hour), sized(1, 8000)); err != nil && !errors.Is(err, store.ErrFull) {
+		t.Fatal(err)
+	}
+	if v.Bytes() > budget {
+		t.Errorf("%d bytes held of %d", v.Bytes(), budget)
+	}
 }
 
 // mustPut puts r, which must succeed.
