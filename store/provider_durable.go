@@ -48,10 +48,10 @@ func (s *ProviderStore) Announce(now time.Time, key []byte, p protocol.Peer) (An
 	id, h := s.place(key)
 	who, seen, moved := s.book.acquire(t, s.hash(p.ID), &p)
 	if who == nil {
-		return Announced{}, fmt.Errorf("%w: %w (key %s)", ErrFull, errNumbers, show(key))
+		return Announced{}, full(errNumbers, key)
 	}
 	a := Announced{At: t, SeenBefore: seen, Moved: moved}
-	first, before, err := s.shard(h).add(t, key, id, who)
+	first, before, err := s.shard(h).add(t, id, who)
 	a.First, a.Before = first, before
 	a.Peer, a.Seen = who.peer.Load(), who.seen.Load()
 	if err != nil || before != 0 {
@@ -59,7 +59,15 @@ func (s *ProviderStore) Announce(now time.Time, key []byte, p protocol.Peer) (An
 	}
 	// Last, so that an Advance meanwhile either saw the record or leaves this.
 	s.next.sooner(after(t, min(seconds(s.cfg.Validity), seconds(s.cfg.AddrTTL))))
+	if err != nil && err != ErrClosed {
+		err = full(err, key)
+	}
 	return a, err
+}
+
+// full says for which reason there is no room for a provider of key.
+func full(why error, key []byte) error {
+	return fmt.Errorf("%w: %w (key %s)", ErrFull, why, show(key))
 }
 
 // Restore puts back what an earlier run held. A record that is held already keeps

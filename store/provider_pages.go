@@ -1,5 +1,7 @@
 package store
 
+import "slices"
+
 // pages holds the keys of a shard with their records, nearest to this peer first,
 // cut into pages.
 //
@@ -32,15 +34,11 @@ func (s *spot) len() int {
 
 // pageOf returns the page that a distance belongs to. There must be one.
 func (p *pages) pageOf(far uint64) int {
-	lo, hi := 0, len(p.from)
-	for lo < hi {
-		if m := int(uint(lo+hi) >> 1); p.from[m] <= far {
-			lo = m + 1
-		} else {
-			hi = m
-		}
+	i, found := slices.BinarySearch(p.from, far)
+	if !found {
+		i--
 	}
-	return lo - 1
+	return i
 }
 
 // find returns where id is.
@@ -201,12 +199,8 @@ func (p *pages) split(i int) bool {
 	upper := page{b: p.slabs.get(keySize*(n-mid) + wordSize*(int(pg.words)-at))}
 	pg.cut(mid, &upper)
 	p.slabs.resize(pg, pg.used())
-	p.list = append(p.list, page{})
-	copy(p.list[i+2:], p.list[i+1:])
-	p.list[i+1] = upper
-	p.from = append(p.from, 0)
-	copy(p.from[i+2:], p.from[i+1:])
-	p.from[i+1] = far
+	p.list = slices.Insert(p.list, i+1, upper)
+	p.from = slices.Insert(p.from, i+1, far)
 	return true
 }
 
@@ -238,9 +232,8 @@ func (p *pages) tidy(i int) (other bool) {
 
 // drop takes the empty page i out; the others cover what it did.
 func (p *pages) drop(i int) {
-	p.list = append(p.list[:i], p.list[i+1:]...)
-	p.list[:cap(p.list)][len(p.list)] = page{}
-	p.from = append(p.from[:i], p.from[i+1:]...)
+	p.list = slices.Delete(p.list, i, i+1)
+	p.from = slices.Delete(p.from, i, i+1)
 	if len(p.from) > 0 {
 		p.from[0] = 0
 	}

@@ -171,12 +171,7 @@ func (s *shard) expirePage(i int) (work int) {
 				continue
 			}
 			work += 16
-			s.store.book.release(s.who(&k, j))
-			s.count(-1)
-			if k.len() == 1 {
-				s.keys--
-			}
-			s.pages.remove(&k, j)
+			s.take(&k, j)
 		}
 		work += k.len()
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"fmt"
 	"sync"
 
 	"github.com/kdht/kdht/protocol"
@@ -43,18 +42,19 @@ func (s *ProviderStore) place(key []byte) (id ident, h uint64) {
 }
 
 // touch tells the shard that it is t at least. Whatever is held after twice the
-// validity, which nobody asked for meanwhile, goes at once: its times would soon
-// be read as younger ones.
+// longest validity, without a call meanwhile, goes at once: its times would soon be
+// read as younger ones.
 func (s *shard) touch(t tick) {
-	if t > s.now && s.now > 0 && t-s.now > addedMask/4 {
+	if t > s.now && s.now > 0 && t-s.now > 2*maxValidity {
 		s.clear()
 	}
 	s.now = max(s.now, t)
 }
 
 // add records that who serves key, since first. before is when it last said so,
-// 0 if the record is new and keeps its reference to who.
-func (s *shard) add(t tick, key []byte, id ident, who *provider) (first, before tick, err error) {
+// 0 if the record is new and keeps its reference to who. A refusal is its reason
+// alone: words are found for it outside the lock.
+func (s *shard) add(t tick, id ident, who *provider) (first, before tick, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.store.closed.Load() {
@@ -70,7 +70,7 @@ func (s *shard) add(t tick, key []byte, id ident, who *provider) (first, before 
 		}
 	}
 	if err := s.admit(id, &k, &found, who); err != nil {
-		return 0, 0, fmt.Errorf("%w: %w (key %s)", ErrFull, err, show(key))
+		return 0, 0, err
 	}
 	who.hourly.take(s.now, 1, int64(s.store.cfg.MaxPerHour), hour, true)
 	s.put(k, found, id, who, newWord(who.number, s.now, s.now))
@@ -193,15 +193,19 @@ func (s *shard) who(k *spot, i int) *provider {
 }
 
 // drop forgets record i of a key, and the key with its last one.
-func (s *shard) drop(k *spot, i int) (gone bool) {
+func (s *shard) drop(k *spot, i int) {
+	s.take(k, i)
+	s.pages.tidyEmpty(k.page)
+}
+
+// take is drop, but may leave an empty page.
+func (s *shard) take(k *spot, i int) {
 	s.store.book.release(s.who(k, i))
-	if gone = k.len() == 1; gone {
+	if k.len() == 1 {
 		s.keys--
 	}
 	s.pages.remove(k, i)
 	s.count(-1)
-	s.pages.tidyEmpty(k.page)
-	return gone
 }
 
 // dropKey forgets a key and all its records.

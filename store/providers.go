@@ -31,8 +31,8 @@ import (
 // That is all the fairness there is: peers behind many ids and many addresses are
 // not recognised.
 //
-// Locks: a shard's, then a part of the provider book's; nothing else is called
-// under them.
+// Locks: a shard's, then a part of the provider book's, then that of its numbers;
+// nothing else is called under them.
 type ProviderStore struct {
 	cfg    ProvidersConfig
 	clock  clock

@@ -177,6 +177,9 @@ func (c *compaction) endInput() error {
 	if err != nil {
 		return err
 	}
+	if c.from < len(c.inputs) && c.inputs[c.from].name.seq == c.inputs[c.from-1].name.seq {
+		return nil // a pass that ended halfway left both: one more would have the other's name
+	}
 	if c.out != nil {
 		long := c.out.last-c.out.first >= c.s.tail.limits.span
 		if c.at+int64(len(c.buf)) < c.s.tail.limits.segment/2 && !long {
@@ -186,7 +189,8 @@ func (c *compaction) endInput() error {
 	return c.finish()
 }
 
-// finish puts the output in the place of the inputs it was made from.
+// finish puts the output in the place of the inputs it was made from. Those that
+// cannot be deleted stay in the log, so that what removes their records does too.
 func (c *compaction) finish() error {
 	if c.from == 0 {
 		return nil
@@ -197,21 +201,28 @@ func (c *compaction) finish() error {
 			return err
 		}
 	}
-	c.place = c.s.tail.replace(c.place, len(done), c.out)
-	c.out, c.names = nil, nil
 	c.inputs, c.from = c.inputs[len(done):], 0
+	if c.out != nil {
+		c.s.tail.insert(c.place+len(done), c.out)
+	}
 	for _, seg := range done {
-		if err := c.s.disk.Remove(seg.name.in(c.s.dir)); err != nil {
-			return err
-		}
+		// First, so that out is safe, and what was deleted before is for sure.
 		if err := c.s.disk.SyncDir(c.s.dir); err != nil {
 			return err
 		}
+		if err := c.s.disk.Remove(seg.name.in(c.s.dir)); err != nil {
+			return err
+		}
+		c.s.tail.forget(c.place)
+	}
+	if c.out != nil {
+		c.place++
+		c.out, c.names = nil, nil
 	}
 	return nil
 }
 
-// install makes the output safe under the name that follows last.
+// install gives the output, which is safe then, the name that follows last.
 func (c *compaction) install(last segmentName) error {
 	if c.mark.tick > 0 {
 		c.frame(c.mark.append(nil))
@@ -232,7 +243,7 @@ func (c *compaction) install(last segmentName) error {
 	if err := c.s.disk.Rename(c.tempName(), c.out.name.in(c.s.dir)); err != nil {
 		return fmt.Errorf("compacting: %w", err)
 	}
-	return c.s.disk.SyncDir(c.s.dir)
+	return nil
 }
 
 // abandon ends a compaction that is not finished; its inputs stay.

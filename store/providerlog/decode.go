@@ -25,6 +25,14 @@ type known struct {
 	seen uint32
 }
 
+// all reads a segment from beginning to end.
+func (d *decoder) all(sc *scanner) {
+	for b, ok := sc.next(); ok; b, ok = sc.next() {
+		d.payload(b)
+	}
+	d.end()
+}
+
 // payload reads one.
 func (d *decoder) payload(b []byte) {
 	var err error

@@ -17,8 +17,9 @@
 // comes back by itself.
 //
 // The log is a row of segments, files that are only appended to. A segment is
-// deleted whole when all in it is older than a record's validity; a log that holds
-// more than twice what it has to is compacted in steps, oldest segment first.
+// deleted whole when all in it is older than a record's validity; a log larger than
+// 64 MiB and twice what the last compaction left is compacted in steps, oldest
+// segment first.
 //
 // # Format
 //

@@ -188,6 +188,7 @@ func TestStrangeFiles(t *testing.T) {
 	}
 	for name, content := range map[string][]byte{
 		"notes.txt":                      []byte("mine"),
+		"notes.tmp":                      []byte("mine"),
 		"0000000000000001.0000.plog":     garbage,
 		"0000000000000002.0000.plog":     nil,
 		"00000000000000zz.0000.plog":     garbage,
@@ -215,41 +216,4 @@ func TestStrangeFiles(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-}
-
-// TestRefusedCompaction: a compaction that the disk refuses leaves the log as it
-// was, and is not tried again and again.
-func TestRefusedCompaction(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newMemDisk()
-		s := small(opened(t, d, Config{}))
-		now := epoch
-		for i := range 2000 {
-			now = now.Add(time.Hour / 4)
-			announce(t, s, now, i%50, 1)
-			if i == 400 {
-				time.Sleep(time.Second)
-				d.set(func() { d.refuse = errNoRoom })
-			}
-		}
-		time.Sleep(time.Minute)
-		if st := s.Stats(); st.WriteErrors > 70 {
-			t.Errorf("%d refusals in a minute", st.WriteErrors)
-		}
-		d.set(func() { d.refuse = nil })
-		if err := s.Sync(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Minute)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		again := opened(t, d, Config{})
-		defer again.Close() //nolint:errcheck // memory
-		for i := range 50 {
-			if !serves(t, again, now, i, 1) {
-				t.Errorf("record %d is gone", i)
-			}
-		}
-	})
 }

@@ -105,14 +105,7 @@ func said(t *testing.T, b []byte) (records []store.ProviderRecord, lost int) {
 		removed: func(uint32, []byte, []byte) {},
 		marked:  func(mark) {},
 	}
-	for {
-		payload, ok := sc.next()
-		if !ok {
-			break
-		}
-		d.payload(payload)
-	}
-	d.end()
+	d.all(sc)
 	return records, d.lost
 }
 

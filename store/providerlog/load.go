@@ -31,17 +31,22 @@ func (s *Store) load() error {
 	if err != nil {
 		return fmt.Errorf("providerlog: reading %s: %w: make it readable, or choose another directory", s.dir, err)
 	}
-	for i, name := range names {
-		if strings.HasSuffix(name, unfinished) {
+	var segments []segmentName
+	for _, name := range names {
+		stem, partial := strings.CutSuffix(name, unfinished)
+		n, ok := parseSegmentName(stem)
+		switch {
+		case !ok: // not ours, or the lock
+		case partial:
 			if err := s.disk.Remove(filepath.Join(s.dir, name)); err != nil {
 				return fmt.Errorf("providerlog: %w: make %s writable, or choose another directory", err, s.dir)
 			}
+		default:
+			segments = append(segments, n)
 		}
-		n, ok := parseSegmentName(name)
-		if !ok {
-			continue
-		}
-		if err := s.loadSegment(n, i == len(names)-1); err != nil {
+	}
+	for i, n := range segments {
+		if err := s.loadSegment(n, i == len(segments)-1); err != nil {
 			return fmt.Errorf("providerlog: %s: %w", n.in(s.dir), err)
 		}
 	}
@@ -67,14 +72,7 @@ func (s *Store) loadSegment(n segmentName, newest bool) error {
 	}
 	seg := &segment{name: n, size: sc.size, written: sc.size, synced: sc.size, named: true}
 	d := s.loader(seg)
-	for {
-		b, ok := sc.next()
-		if !ok {
-			break
-		}
-		d.payload(b)
-	}
-	d.end()
+	d.all(sc)
 	s.loaded.Lost += d.lost
 	if newest && sc.torn {
 		sc.damaged--

@@ -23,6 +23,7 @@ type memDisk struct {
 	locked map[string]bool
 
 	refuse error // of writes, of new names and of syncs
+	grace  int   // how many of those it still does before it refuses
 	room   int   // bytes that may still be written, if limited
 	full   bool  // limited
 }
@@ -40,6 +41,15 @@ type memFile struct {
 
 func newMemDisk() *memDisk {
 	return &memDisk{names: make(map[string]*memFile), safe: make(map[string]*memFile), locked: make(map[string]bool)}
+}
+
+// refusal counts one thing that the disk is to do, and tells whether it refuses.
+func (d *memDisk) refusal() error {
+	if d.refuse != nil && d.grace > 0 {
+		d.grace--
+		return nil
+	}
+	return d.refuse
 }
 
 var errNoRoom = errors.New("no space left on device")
@@ -61,8 +71,8 @@ func (d *memDisk) List(dir string) (names []string, err error) {
 func (d *memDisk) Create(path string) (file, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.refuse != nil {
-		return nil, d.refuse
+	if err := d.refusal(); err != nil {
+		return nil, err
 	}
 	f := &memFile{disk: d, torn: make(map[int]bool)}
 	d.names[path] = f
@@ -82,8 +92,8 @@ func (d *memDisk) Open(path string) (file, error) {
 func (d *memDisk) Rename(from, to string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.refuse != nil {
-		return d.refuse
+	if err := d.refusal(); err != nil {
+		return err
 	}
 	d.names[to] = d.names[from]
 	delete(d.names, from)
@@ -93,8 +103,8 @@ func (d *memDisk) Rename(from, to string) error {
 func (d *memDisk) Remove(path string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.refuse != nil {
-		return d.refuse
+	if err := d.refusal(); err != nil {
+		return err
 	}
 	delete(d.names, path)
 	return nil
@@ -103,8 +113,8 @@ func (d *memDisk) Remove(path string) error {
 func (d *memDisk) SyncDir(string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.refuse != nil {
-		return d.refuse
+	if err := d.refusal(); err != nil {
+		return err
 	}
 	d.safe = maps.Clone(d.names)
 	return nil
@@ -149,8 +159,8 @@ func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
 	d := f.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.refuse != nil {
-		return 0, d.refuse
+	if err := d.refusal(); err != nil {
+		return 0, err
 	}
 	var err error
 	if d.full && len(b) > d.room {
@@ -170,8 +180,8 @@ func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
 func (f *memFile) Sync() error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	if f.disk.refuse != nil {
-		return f.disk.refuse
+	if err := f.disk.refusal(); err != nil {
+		return err
 	}
 	f.safe = slices.Clone(f.now)
 	clear(f.torn)

@@ -124,10 +124,8 @@ func (l *tail) begin(t uint32) {
 
 // seal ends the active segment.
 func (l *tail) seal() {
-	if l.active != nil {
-		l.sealed = append(l.sealed, l.active)
-		l.active, l.names = nil, nil
-	}
+	l.sealed = append(l.sealed, l.active)
+	l.active, l.names = nil, nil
 }
 
 // frame appends payload to the active segment. It may use l.room.scratch.
@@ -333,15 +331,16 @@ func (l *tail) total() (n int64) {
 	return n
 }
 
-// replace puts out, if there is one, in the place of the n segments from index at
-// on, and returns the index behind it.
-func (l *tail) replace(at, n int, out *segment) int {
+// insert puts a segment at index at of those that are sealed.
+func (l *tail) insert(at int, s *segment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if out == nil {
-		l.sealed = slices.Concat(l.sealed[:at], l.sealed[at+n:])
-		return at
-	}
-	l.sealed = slices.Concat(l.sealed[:at], []*segment{out}, l.sealed[at+n:])
-	return at + 1
+	l.sealed = slices.Insert(l.sealed, at, s)
+}
+
+// forget takes a segment that is deleted out of those that are sealed.
+func (l *tail) forget(at int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sealed = slices.Delete(l.sealed, at, at+1)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -122,17 +123,17 @@ func openMap(testing.TB, string, int) announcing {
 	ds := datastore.NewMapDatastore()
 	text := base32.StdEncoding.WithPadding(base32.NoPadding)
 	prefix := func(key []byte) string { return "/providers/" + text.EncodeToString(key) }
-	lock := make(chan struct{}, 1) // the map is no more than a map
+	var lock sync.Mutex // the map is no more than a map
 	return announcing{
 		add: func(key []byte, p *protocol.Peer) error {
 			name := datastore.NewKey(prefix(key) + "/" + text.EncodeToString(p.ID))
-			lock <- struct{}{}
-			defer func() { <-lock }()
+			lock.Lock()
+			defer lock.Unlock()
 			return ds.Put(ctx, name, binary.AppendVarint(nil, epoch.UnixNano()))
 		},
 		get: func(key []byte, _ []protocol.Peer) (int, error) {
-			lock <- struct{}{}
-			defer func() { <-lock }()
+			lock.Lock()
+			defer lock.Unlock()
 			found, err := ds.Query(ctx, query.Query{Prefix: prefix(key)})
 			if err != nil {
 				return 0, err
@@ -271,10 +272,7 @@ func BenchmarkProviderLog(b *testing.B) {
 	for b.Loop() {
 		dir := b.TempDir()
 		s := openLog(b, dir, *records)
-		fill(b, announcing{
-			add:    func(key []byte, p *protocol.Peer) error { return s.Add(epoch, key, *p) },
-			finish: s.Sync,
-		}, *records)
+		fill(b, announcingLog(b, s), *records)
 		if err := s.Close(); err != nil {
 			b.Fatal(err)
 		}
