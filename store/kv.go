@@ -29,21 +29,3 @@ type KV interface {
 	// Close syncs and closes. All later calls but Close return ErrClosed.
 	Close() error
 }
-
-// Region returns the first and last key of the region of all keys that share
-// their first n bits with prefix, for KV.Range. n is in 0..256.
-func Region(prefix keyspace.Key, n int) (first, last keyspace.Key) {
-	first, last = prefix, prefix
-	for i := range first {
-		var free byte // bits of this byte beyond the prefix
-		switch bits := n - i*8; {
-		case bits <= 0:
-			free = 0xff
-		case bits < 8:
-			free = 0xff >> bits
-		}
-		first[i] &^= free
-		last[i] |= free
-	}
-	return first, last
-}

@@ -122,7 +122,10 @@ func (m *Memory) Range(first, last keyspace.Key, fn func(keyspace.Key, []byte) b
 				return nil
 			}
 		}
-		if len(chunk) < rangeChunk || !successor(&first, &chunk[len(chunk)-1].key) {
+		if len(chunk) < rangeChunk {
+			return nil
+		}
+		if first = chunk[len(chunk)-1].key; !first.Next() {
 			return nil
 		}
 	}
@@ -195,16 +198,4 @@ func (m *Memory) halve(b int) {
 func (b block) find(key *keyspace.Key) (int, bool) {
 	i := sort.Search(len(b), func(i int) bool { return b[i].key.Compare(key) >= 0 })
 	return i, i < len(b) && b[i].key == *key
-}
-
-// successor sets next to the key after key; false if key is the last of all.
-func successor(next, key *keyspace.Key) bool {
-	*next = *key
-	for i := len(next) - 1; i >= 0; i-- {
-		next[i]++
-		if next[i] != 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -58,7 +58,7 @@ func openSaved(tb testing.TB, dir string) store.KV {
 
 func (s *saved) Close() error {
 	var text []byte
-	first, last := store.Region(keyspace.Key{}, 0)
+	first, last := keyspace.Key{}.Region(0)
 	err := s.Range(first, last, func(key keyspace.Key, value []byte) bool {
 		text = append(text, key[:]...)
 		text = binary.AppendUvarint(text, uint64(len(value)))

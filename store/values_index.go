@@ -252,10 +252,7 @@ func (x *valueIndex) close(time.Time, tick) {
 // load indexes what the KV holds from an earlier run and deletes what does not parse
 // or is too old. A record stamped in the future counts as new.
 func (x *valueIndex) load(now time.Time, t tick) error {
-	var first, last keyspace.Key
-	for i := range last {
-		last[i] = 0xff
-	}
+	first, last := keyspace.Key{}.Region(0)
 	return x.kv.Range(first, last, func(key keyspace.Key, b []byte) bool {
 		x.loadOne(now, t, key, b)
 		return true

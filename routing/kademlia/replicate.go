@@ -148,7 +148,7 @@ func (r *replicator) start(now time.Time, leaving bool) {
 	for bits < len(r.node.table.buckets) && r.older(bits, r.sweep.since) >= enough {
 		bits++
 	}
-	r.sweep.first, r.sweep.last = region(r.node.self.Key, bits)
+	r.sweep.first, r.sweep.last = r.node.self.Key.Region(bits)
 }
 
 // older returns how many members bucket p has that have been there since t.
@@ -159,17 +159,6 @@ func (r *replicator) older(p int, t time.Time) (n int) {
 		}
 	}
 	return n
-}
-
-// region returns the first and last key that share n bits with prefix.
-func region(prefix keyspace.Key, n int) (first, last keyspace.Key) {
-	first, last = prefix, prefix
-	for i := n; i < keyspace.Bits; i++ {
-		bit := byte(0x80) >> (i % 8)
-		first[i/8] &^= bit
-		last[i/8] |= bit
-	}
-	return first, last
 }
 
 // step goes on with the sweep as far as it may.
@@ -210,20 +199,9 @@ func (r *replicator) read(now time.Time, s *sweep, held []Held, err error) {
 		s.end = true
 	default:
 		s.first = keyspace.KeyOf(held[len(held)-1].Record.Key)
-		s.end = s.first.Compare(&s.last) >= 0 || !successor(&s.first)
+		s.end = s.first.Compare(&s.last) >= 0 || !s.first.Next()
 	}
 	r.step(now)
-}
-
-// successor makes k the next key; false if it was the last of all.
-func successor(k *keyspace.Key) bool {
-	for i := len(k) - 1; i >= 0; i-- {
-		k[i]++
-		if k[i] != 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // again gives a sweep up that could not read, to try it again later.

@@ -169,8 +169,8 @@ func (w *farWalk) walk(low, high keyspace.Key) bool {
 	if fork == keyspace.Bits {
 		return w.visit(&low)
 	}
-	_, end := store.Region(low, fork+1)
-	start, _ := store.Region(high, fork+1)
+	_, end := low.Region(fork + 1)
+	start, _ := high.Region(fork + 1)
 	zeros := func() bool { return w.last(&end) && w.walk(low, w.key()) }
 	ones := func() bool { return w.first(&start) && w.walk(w.key(), high) }
 	if w.self.Bit(fork) == 1 {

@@ -32,14 +32,6 @@ func multihash(i int) []byte {
 	return append([]byte{0x12, 0x20}, sum[:]...)
 }
 
-// whole returns the first and the last key of the keyspace.
-func whole() (first, last keyspace.Key) {
-	for i := range last {
-		last[i] = 0xff
-	}
-	return first, last
-}
-
 // byDistance returns the numbers 0..n-1 of keys ordered by their distance from
 // self, nearest first.
 func byDistance(self keyspace.Key, n int, keyOf func(i int) []byte) []int {

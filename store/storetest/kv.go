@@ -81,7 +81,7 @@ func kvRangeIsOrdered(t *testing.T, kv store.KV) {
 	}
 	slices.SortFunc(all, func(a, b keyspace.Key) int { return a.Compare(&b) })
 	for _, bits := range []int{0, 1, 3, 8, 11, 256} {
-		first, last := store.Region(place(7), bits)
+		first, last := place(7).Region(bits)
 		var want []keyspace.Key
 		for _, k := range all {
 			if p := place(7); keyspace.CommonPrefixLen(&p, &k) >= bits {
@@ -102,7 +102,7 @@ func kvRangeStops(t *testing.T, kv store.KV) {
 	for i := range 500 {
 		put(t, kv, i, "v")
 	}
-	first, last := whole()
+	first, last := keyspace.Key{}.Region(0)
 	seen := 0
 	err := kv.Range(first, last, func(keyspace.Key, []byte) bool { seen++; return seen < 123 })
 	if err != nil || seen != 123 {
@@ -121,7 +121,7 @@ func kvRangeAndChanges(t *testing.T, kv store.KV) {
 	}
 	seen := make(map[int]int)
 	step := 0
-	first, last := whole()
+	first, last := keyspace.Key{}.Region(0)
 	err := kv.Range(first, last, func(key keyspace.Key, _ []byte) bool {
 		if i, old := number[key]; old {
 			seen[i]++
@@ -179,7 +179,7 @@ func kvClosed(t *testing.T, kv store.KV) {
 		}
 	}
 	_, _, errGet := kv.Get(place(1))
-	first, last := whole()
+	first, last := keyspace.Key{}.Region(0)
 	for _, err := range []error{
 		errGet, kv.Put(place(2), nil), kv.Delete(place(1)),
 		kv.Range(first, last, func(keyspace.Key, []byte) bool { return true }),

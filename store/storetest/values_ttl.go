@@ -62,7 +62,7 @@ func valuesRange(t *testing.T, open OpenValues) {
 		mustPut(t, v, epoch.Add(time.Duration(i)*time.Minute), rec(i, "5"))
 	}
 	now := epoch.Add(11 * time.Hour)
-	first, last := store.Region(keyspace.KeyOf(recKey(200)), 2)
+	first, last := keyspace.KeyOf(recKey(200)).Region(2)
 	want := 0
 	for i := range 300 {
 		if k := keyspace.KeyOf(recKey(i)); k.Compare(&first) >= 0 && k.Compare(&last) <= 0 && i >= 60 {
