@@ -123,11 +123,11 @@ func (p *pages) add(s spot, found bool, id ident, w word) {
 	case !found:
 		pg.insertKey(s.key, id, w)
 	case s.crowd != nil:
-		s.crowd.append(w)
+		p.crowds.append(s.crowd, w)
 	case s.n < maxInline:
 		pg.insertWord(s.key, s.at+s.n, w)
 	default:
-		words := make([]word, 0, 2*maxInline)
+		words := make([]word, 0, maxInline+1)
 		for i := range s.n {
 			words = append(words, pg.word(s.at+i))
 		}

@@ -9,6 +9,25 @@ type sampler struct {
 	drawn []uint32
 }
 
+// sample returns the indexes of n of a key's records, all if it has fewer, in random
+// order. The result holds until the next draw.
+func (s *sampler) sample(k *spot, n int) []uint32 {
+	size, first := k.len(), 0
+	if k.crowd != nil {
+		size, first = k.crowd.window(n)
+	}
+	drawn := s.draw(size, n)
+	if first > 0 {
+		for j, i := range drawn {
+			if i += uint32(first); int(i) >= k.len() {
+				i -= uint32(k.len())
+			}
+			drawn[j] = i
+		}
+	}
+	return drawn
+}
+
 // draw returns m different indexes below n, all if n is smaller, in random order:
 // Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", CACM 30:9), then
 // a shuffle. The result holds until the next draw. 32 random bits decide each

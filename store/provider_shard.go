@@ -32,6 +32,7 @@ func (s *shard) init(store *ProviderStore, i int) {
 	s.maxRecords = (cfg.MaxRecords + n - 1) / n
 	s.validity = seconds(cfg.Validity)
 	s.sampler.rand.Seed(cfg.Seed, uint64(i))
+	s.pages.crowds.random.Seed(cfg.Seed, uint64(n+i))
 }
 
 // place is what a key is known by, and the hash that picks its shard.
@@ -143,11 +144,7 @@ func (s *shard) appendSample(t tick, id ident, dst []protocol.Peer, n int) []pro
 		if !found {
 			return dst
 		}
-		from := k.len()
-		if k.crowd != nil {
-			from = k.crowd.stir(n, &s.sampler.rand)
-		}
-		drawn := s.sampler.draw(from, n)
+		drawn := s.sampler.sample(&k, n)
 		old := s.firstOld(&k, drawn)
 		if old < 0 {
 			for _, i := range drawn {
