@@ -35,6 +35,7 @@ var imports = map[string]layout.ImportRule{
 	"routing/snapshot":  {Ours: []string{"protocol"}},
 	"routing":           {Ours: []string{"protocol", "protocol/keyspace", "protocol/profile", "protocol/rpc", "routing/kademlia", "routing/snapshot", "store", "host"}},
 	"routing/amino":     {Ours: []string{"protocol/profile", "protocol/rpc", "store", "routing"}},
+	"routing/dual":      {Ours: []string{"routing"}},
 	".":                 {Ours: []string{"protocol/profile", "routing", "routing/snapshot", "store"}},
 	"cmd/...":           {Ours: []string{"*"}},
 	"examples/...":      {Ours: []string{"*"}},

@@ -31,6 +31,14 @@ func Quorum(n int) core.Option {
 	}
 }
 
+// QuorumOf returns what Quorum among these options says, 0 if none does.
+func QuorumOf(opts ...core.Option) (int, error) {
+	var o core.Options
+	err := o.Apply(opts...)
+	n, _ := o.Other[quorumKey{}].(int)
+	return n, err
+}
+
 // valueChoice is what options say of a value operation.
 type valueChoice struct {
 	quorum             int
@@ -173,6 +181,10 @@ func (d *DHT) valueSearch(key string, opts []core.Option) (*valueSearch, error) 
 	}
 	return s, nil
 }
+
+// Validator returns the rules that values are judged by; one that panics has
+// refused.
+func (d *DHT) Validator() record.Validator { return careful{d.cfg.Validator} }
 
 // checkNamespace refuses keys of namespaces that no rules are registered for, as
 // far as the validator can be asked that: no rules are called, which may not be

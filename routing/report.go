@@ -20,6 +20,10 @@ func WithReport(ctx context.Context, r *Report) context.Context {
 	return context.WithValue(ctx, reportKey{}, r)
 }
 
+// FillReport fills in the context's Report, if there is one, for routers that put
+// several operations together: they run each under a report of its own.
+func FillReport(ctx context.Context, r Report) { fillReport(ctx, r) }
+
 // fillReport gives the context's Report the figures of an operation.
 func fillReport(ctx context.Context, r Report) {
 	if into, ok := ctx.Value(reportKey{}).(*Report); ok {

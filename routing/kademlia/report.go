@@ -76,6 +76,16 @@ func (f *Failures) Total() int {
 	return f.Unreachable + f.Refused + f.Timeout + f.Malformed + f.Unsupported + f.Local
 }
 
+// Add adds what others count.
+func (f *Failures) Add(o *Failures) {
+	f.Unreachable += o.Unreachable
+	f.Refused += o.Refused
+	f.Timeout += o.Timeout
+	f.Malformed += o.Malformed
+	f.Unsupported += o.Unsupported
+	f.Local += o.Local
+}
+
 // count adds one failure of err's kind.
 func (f *Failures) count(err error) {
 	switch {
