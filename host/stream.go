@@ -152,6 +152,7 @@ func (o *outbound) grow(filled []byte, to int) ([]byte, error) {
 	}
 	larger := make([]byte, to)
 	copy(larger, filled)
+	recycle(filled)
 	return larger, nil
 }
 

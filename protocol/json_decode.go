@@ -51,9 +51,9 @@ func (r *jsonReader) message() {
 			m.HasRecord = true
 			r.record()
 		case 3:
-			m.CloserPeers = r.peers(m.CloserPeers, len(m.ProviderPeers))
+			m.CloserPeers = r.peers(m.CloserPeers, m.Bounds.Closer, len(m.ProviderPeers))
 		case 4:
-			m.ProviderPeers = r.peers(m.ProviderPeers, len(m.CloserPeers))
+			m.ProviderPeers = r.peers(m.ProviderPeers, m.Bounds.Providers, len(m.CloserPeers))
 		case 5:
 			m.ClusterLevel = r.int32()
 		case 6:
@@ -79,15 +79,15 @@ func (r *jsonReader) record() {
 	}
 }
 
-// peers takes a list of peers; there are others in the message.
-func (r *jsonReader) peers(list []Peer, others int) []Peer {
+// peers takes a list of peers with that bound; there are others in the message.
+func (r *jsonReader) peers(list []Peer, bound, others int) []Peer {
+	room := within(bound, peerRoom(len(r.b)))
 	r.open('[')
 	for first := true; r.more(']', first); first = false {
-		addrs := len(r.m.addrs)
+		addrs, text := len(r.m.addrs), len(r.text)
 		p := r.peer()
-		room := peerRoom(len(r.b))
-		if len(list)+others >= room {
-			r.m.addrs = r.m.addrs[:addrs]
+		if len(list) >= room || len(list)+others >= peerRoom(len(r.b)) {
+			r.m.addrs, r.text = r.m.addrs[:addrs], r.text[:text]
 			continue
 		}
 		list = append(grow(list, min(len(r.b)/minPeerSize+1, firstPeers), room), p)
@@ -118,7 +118,7 @@ func (r *jsonReader) addrs() [][]byte {
 	r.open('[')
 	for first := true; r.more(']', first); first = false {
 		text := len(r.text)
-		if addr := r.addr(); !r.m.addAddr(addr, len(r.b)) {
+		if addr := r.addr(); !r.m.addAddr(addr, from, len(r.b)) {
 			r.text = r.text[:text]
 		}
 	}

@@ -50,6 +50,14 @@ const (
 func peerRoom(size int) int { return min(MaxPeers, freePeers+size/minPeerSize) }
 func addrRoom(size int) int { return freeAddrs + size/minAddrSize }
 
+// within returns the smaller of room and bound, if there is a bound.
+func within(bound, room int) int {
+	if bound > 0 {
+		return min(bound, room)
+	}
+	return room
+}
+
 // What a Message makes room for at first, and what it keeps for the next one.
 const (
 	firstPeers = MaxAnswerPeers

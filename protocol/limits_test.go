@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,6 +106,42 @@ func TestSurplusPeers(t *testing.T) {
 	frame[len(frame)-1] = 0x80 // the last connection does not end
 	if err := Protobuf.Decode(frame, &got); !errors.Is(err, ErrMalformed) {
 		t.Errorf("a malformed surplus peer: %v", err)
+	}
+}
+
+// What is asked for is kept of an answer, from the front, and no room is made for the
+// rest, whose end must be there; the bounds outlast the message.
+func TestBounds(t *testing.T) {
+	m := answer(3000)
+	m.ProviderPeers = slices.Clone(m.CloserPeers[1000:])
+	for i := range m.CloserPeers {
+		m.CloserPeers[i].Addrs = slices.Repeat(m.CloserPeers[i].Addrs[:1], 1+i%5)
+	}
+	want := Message{Type: m.Type, Key: m.Key, ClusterLevel: m.ClusterLevel, Bounds: Bounds{Closer: 21, Providers: 40, Addrs: 3}}
+	for _, p := range m.CloserPeers[:21] {
+		p.Addrs = p.Addrs[:min(3, len(p.Addrs))]
+		want.CloserPeers = append(want.CloserPeers, p)
+	}
+	for _, p := range m.ProviderPeers[:40] {
+		p.Addrs = p.Addrs[:3]
+		want.ProviderPeers = append(want.ProviderPeers, p)
+	}
+	for _, codec := range []Codec{Protobuf, JSON} {
+		b, err := codec.Append(nil, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := Message{Bounds: want.Bounds}
+		n := allocated(func() { err = codec.Decode(b, &got) })
+		if err != nil || !equal(&got, &want) || got.Bounds != want.Bounds {
+			t.Errorf("%s: %d and %d peers kept, %v", codec.Name(), len(got.CloserPeers), len(got.ProviderPeers), err)
+		}
+		if codec == Protobuf && n > 64<<10 {
+			t.Errorf("%d bytes allocated for %d", n, len(b))
+		}
+		if err := codec.Decode(b[:len(b)-3], &got); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: a malformed rest: %v", codec.Name(), err)
+		}
 	}
 }
 

@@ -87,9 +87,19 @@ type Message struct {
 	// Unknown holds the fields this program does not know, tags included, in
 	// order of arrival; encoding appends them.
 	Unknown []byte
+	// Bounds say how much is kept of what is decoded into this Message; Reset leaves
+	// them as they are.
+	Bounds Bounds
 
 	addrs [][]byte // room for the Addrs of all decoded peers
 	text  []byte   // room for what JSON does not hold as bytes
+}
+
+// Bounds are how many of a message's closer peers and providers are kept when it is
+// decoded, and how many addresses of each: the first ones. Peers beyond them are not
+// looked into. 0 means as many as a frame of that length can honestly hold.
+type Bounds struct {
+	Closer, Providers, Addrs int
 }
 
 // Record is a stored value as it travels (wire.md §3).

@@ -63,11 +63,11 @@ func (m *Message) decodeField(tag uint32, b []byte, size int) (n int) {
 		}
 	case tagCloser:
 		if v, n = consumeBytes(b); n >= 0 {
-			m.CloserPeers, code = m.decodePeer(m.CloserPeers, v, size)
+			m.CloserPeers, code = m.decodePeer(m.CloserPeers, m.Bounds.Closer, v, size)
 		}
 	case tagProvider:
 		if v, n = consumeBytes(b); n >= 0 {
-			m.ProviderPeers, code = m.decodePeer(m.ProviderPeers, v, size)
+			m.ProviderPeers, code = m.decodePeer(m.ProviderPeers, m.Bounds.Providers, v, size)
 		}
 	case tagLevel:
 		m.ClusterLevel, n = consumeInt32(b)
@@ -112,11 +112,14 @@ func (r *Record) decode(b []byte) int {
 	return 0
 }
 
-// decodePeer reads the encoded peer b and appends it to list, one of m's, unless
-// m holds all that a message of size bytes may. It returns 0, or a negative
-// code.
-func (m *Message) decodePeer(list []Peer, b []byte, size int) ([]Peer, int) {
+// decodePeer reads the encoded peer b and appends it to list, one of m's with that
+// bound, unless m holds all that a message of size bytes may. It returns 0, or a
+// negative code.
+func (m *Message) decodePeer(list []Peer, bound int, b []byte, size int) ([]Peer, int) {
 	room := peerRoom(size)
+	if bound > 0 && len(list) >= bound {
+		return list, 0
+	}
 	if len(m.CloserPeers)+len(m.ProviderPeers) >= room {
 		var surplus Peer
 		addrs := len(m.addrs)
@@ -125,7 +128,7 @@ func (m *Message) decodePeer(list []Peer, b []byte, size int) ([]Peer, int) {
 		return list, code
 	}
 	// The first peer's size tells about how many are to come.
-	list = append(grow(list, min(size/(len(b)+2), firstPeers), room), Peer{})
+	list = append(grow(list, min(size/(len(b)+2), firstPeers), within(bound, room)), Peer{})
 	return list, m.decodePeerFields(&list[len(list)-1], b, size)
 }
 
@@ -144,7 +147,7 @@ func (m *Message) decodePeerFields(p *Peer, b []byte, size int) int {
 		case tagPeerAddr:
 			var addr []byte
 			addr, k = consumeBytes(v)
-			m.addAddr(addr, size)
+			m.addAddr(addr, first, size)
 		case tagPeerConnection:
 			var c int32
 			c, k = consumeInt32(v)
@@ -165,11 +168,11 @@ func (m *Message) decodePeerFields(p *Peer, b []byte, size int) int {
 	return 0
 }
 
-// addAddr adds an address to the room that all peers of a message of size bytes
-// share, and reports whether it had any left.
-func (m *Message) addAddr(addr []byte, size int) bool {
+// addAddr adds an address of the peer whose first one is at first to the room that
+// all peers of a message of size bytes share, and reports whether there was any left.
+func (m *Message) addAddr(addr []byte, first, size int) bool {
 	room := addrRoom(size)
-	if len(m.addrs) >= room {
+	if len(m.addrs) >= min(room, first+within(m.Bounds.Addrs, room)) {
 		return false
 	}
 	m.addrs = append(grow(m.addrs, min(size/minAddrSize+1, firstAddrs), room), addr)

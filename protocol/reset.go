@@ -12,6 +12,7 @@ func (m *Message) Reset() {
 		ProviderPeers: emptied(m.ProviderPeers, keptPeers),
 		addrs:         emptied(m.addrs, keptAddrs),
 		text:          text,
+		Bounds:        m.Bounds,
 	}
 }
 

@@ -96,7 +96,7 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 		book:      &book{transport: t, filter: cfg.Filters.take()},
 	}
 	d.loop = newLoop(d.closing)
-	d.network = &network{ctx: d.ctx, loop: d.loop, transport: t, client: newClient(s)}
+	d.network = &network{ctx: d.ctx, loop: d.loop, transport: t, client: newClient(s, d.cfg.K)}
 	if d.loop.node, err = kademlia.NewNode(d.nodeConfig()); err != nil {
 		return nil, err
 	}
@@ -161,9 +161,9 @@ func (d *DHT) nodeConfig() kademlia.Config {
 }
 
 // newClient returns a client whose queues hold what all operations may ask of
-// one peer.
-func newClient(s rpc.Streams) *rpc.Client {
-	return rpc.NewClient(wire, s, rpc.ClientConfig{MaxQueuedPerPeer: 2 * maxOperations, Timeout: requestTimeout})
+// one peer, and that keeps what a node with k replicas looks at of an answer.
+func newClient(s rpc.Streams, k int) *rpc.Client {
+	return rpc.NewClient(wire, s, rpc.ClientConfig{MaxQueuedPerPeer: 2 * maxOperations, Timeout: requestTimeout, Bounds: kademlia.Taken(k)})
 }
 
 // life is the beginning and end of everything a DHT runs.

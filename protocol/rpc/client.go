@@ -55,6 +55,8 @@ type ClientConfig struct {
 	// Timeout is what a request gets whose context has no deadline: 10 s
 	// (wire.md §5).
 	Timeout time.Duration
+	// Bounds are how much of an answer's peers is kept.
+	Bounds protocol.Bounds
 }
 
 // Client makes requests in one message format. Every error of its methods wraps
@@ -69,6 +71,7 @@ type Client struct {
 	streams Streams
 	budget  *budget
 	timeout time.Duration
+	bounds  protocol.Bounds
 	counts  clientCounts
 }
 
@@ -85,7 +88,7 @@ func NewClient(codec protocol.Codec, streams Streams, cfg ClientConfig) *Client 
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 10 * time.Second
 	}
-	return &Client{codec: codec, streams: streams, budget: newBudget(cfg), timeout: cfg.Timeout}
+	return &Client{codec: codec, streams: streams, budget: newBudget(cfg), timeout: cfg.Timeout, bounds: cfg.Bounds}
 }
 
 // RoundTrip asks to and reads the answer into resp, which borrows from a frame
@@ -204,6 +207,7 @@ func (c *Client) ask(ctx context.Context, to peer.ID, fresh bool, frame []byte, 
 		return reused && retriable(err), err
 	}
 	skipped := ""
+	resp.Bounds = c.bounds
 	for range maxStray {
 		b, err := s.ReadFrame()
 		if err != nil {

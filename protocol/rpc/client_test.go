@@ -74,6 +74,22 @@ func TestRoundTripReusesStreamAndOwnsAnswer(t *testing.T) {
 	}
 }
 
+// Of an answer, however long, as much is kept as the client was told.
+func TestRoundTripKeepsWhatIsLookedAt(t *testing.T) {
+	peers := &fakePeers{request: answerWith(func(req *protocol.Message) *protocol.Message {
+		named := []protocol.Peer{{ID: []byte("a"), Addrs: [][]byte{{1}, {2}, {3}}}, {ID: []byte("b")}, {ID: []byte("c")}}
+		return &protocol.Message{Type: req.Type, CloserPeers: named, ProviderPeers: named}
+	})}
+	c := NewClient(protocol.Protobuf, peers, ClientConfig{Bounds: protocol.Bounds{Closer: 2, Providers: 1, Addrs: 2}})
+	var resp protocol.Message
+	if err := c.RoundTrip(t.Context(), "p", find("k"), &resp); err != nil {
+		t.Fatal(err)
+	}
+	if len(resp.CloserPeers) != 2 || len(resp.ProviderPeers) != 1 || len(resp.CloserPeers[0].Addrs) != 2 {
+		t.Errorf("%d closer peers, the first at %d addresses, %d providers", len(resp.CloserPeers), len(resp.CloserPeers[0].Addrs), len(resp.ProviderPeers))
+	}
+}
+
 func TestRoundTripEndsInTime(t *testing.T) {
 	for _, tc := range []struct {
 		name  string

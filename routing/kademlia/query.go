@@ -222,12 +222,17 @@ func (q *query) slow(now time.Time, to *Contact) {
 	q.step(now)
 }
 
+// Taken is how much of an answer a node with that many replicas looks at: more need
+// not be decoded.
+func Taken(k int) protocol.Bounds {
+	return protocol.Bounds{Closer: max(protocol.MaxAnswerPeers, k+1), Providers: maxProvidersTaken, Addrs: maxAddrsRead}
+}
+
 // heard returns the contacts among an answer's closer peers that are news, to be
 // added as what one more peer has named.
 func (q *query) heard(m *protocol.Message) []*Contact {
 	q.lookup.by = q.lookup.dials.namer()
-	most := max(protocol.MaxAnswerPeers, q.node.cfg.K+1)
-	peers := m.CloserPeers[:min(len(m.CloserPeers), most)]
+	peers := m.CloserPeers[:min(len(m.CloserPeers), Taken(q.node.cfg.K).Closer)]
 	closer := q.closer[:0]
 	for i := range peers {
 		p := &peers[i]

@@ -179,6 +179,7 @@ func (t *target) state() State {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	s := State{RSS: residentSet(&m), Heap: int64(m.HeapAlloc), Goroutines: runtime.NumGoroutine(), CPU: cpuTime(), DHT: t.dht.Stats()}
+	s.DHT.Lonely, s.DHT.Stored.PublishErr, s.DHT.Snapshot.Err = nil, nil, nil // JSON carries no errors
 	n := t.host.Network()
 	s.Conns = len(n.Conns())
 	_ = n.ResourceManager().ViewProtocol(t.protocol, func(p network.ProtocolScope) error {
