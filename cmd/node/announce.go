@@ -42,10 +42,7 @@ func (a *app) announce(n *live.Node, p place) error {
 // there is an address for it, on another.
 func (a *app) joinLines(addrs []string) []string {
 	line := func(addr string) string {
-		if a.session.prefix != defaultPrefix {
-			addr += " --protocol-prefix " + a.session.prefix
-		}
-		return calledAs(os.Args[0]) + " run --bootstrap " + addr
+		return calledAs(os.Args[0]) + " run --bootstrap " + addr + a.networkArgs()
 	}
 	var here, there string
 	for _, addr := range addrs {

@@ -21,6 +21,9 @@ func TestCompletion(t *testing.T) {
 	if out := u.kdht("__complete", "run", "--profile", "").ok(); !strings.Contains(out, "public\n") {
 		t.Errorf("profiles:\n%s", out)
 	}
+	if out := u.kdht("__complete", "run", "--network", "").ok(); !strings.Contains(out, "dual\n") {
+		t.Errorf("networks:\n%s", out)
+	}
 	if out := u.kdht("__complete", "run", "--mode", "").ok(); !strings.Contains(out, "auto-server\n") {
 		t.Errorf("modes: %q", out)
 	}

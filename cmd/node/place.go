@@ -7,6 +7,7 @@ import (
 	"github.com/kdht/kdht/cmd/node/internal/config"
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/cmd/node/internal/data"
+	"github.com/kdht/kdht/cmd/node/internal/live"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -67,14 +68,14 @@ func (a *app) claim(f *runFlags) (p place, err error) {
 	return p, nil
 }
 
-// open opens the node's records.
-func (p *place) open() (*data.Stores, error) {
+// open opens the node's records in a network of this kind.
+func (p *place) open(network live.Network) (*data.Stores, error) {
 	self, err := peer.IDFromPrivateKey(p.Key)
 	if err != nil {
 		return nil, control.AsError(err)
 	}
 	if p.data == "" {
-		return data.Memory(self), nil
+		return data.Memory(self, network.Rules()), nil
 	}
-	return data.Open(p.data, self)
+	return data.Open(p.data, self, network.Rules())
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/kdht/kdht/cmd/node/internal/input"
 	"github.com/kdht/kdht/cmd/node/internal/live"
 	"github.com/kdht/kdht/host/build"
-	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
 	"github.com/spf13/cobra"
 )
@@ -32,15 +31,19 @@ knows of its network in the state directory, and comes back with all of it; a se
 one on the same machine takes the name node-2, and so on, unless it is given a --name,
 a --data-dir or a --key.
 
-A --profile says what kind of network it is: other addresses than those of its
-kind are neither believed, told nor dialed, and in a public network no subnet may
-ask for more than a few peers may, or have more places in the routing table.`
+The network is your own, unless --network names one of those that IPFS nodes form:
+amino, the public one, lan, that of the nodes around, or dual, both at a time. In a
+public network a node serves while it can be reached, and joins through well-known
+peers unless --bootstrap says otherwise.
+
+A --profile says what addresses belong to the network: others are neither believed,
+told nor dialed, and in a public network no subnet may ask for more than a few peers
+may, or have more places in the routing table.`
 
 // runFlags are run's own.
 type runFlags struct {
 	listen    []string
 	key, mode string
-	profile   string
 	dataDir   string
 	memory    bool
 	mdns      bool
@@ -52,25 +55,23 @@ func (a *app) run() *cobra.Command {
 		Use:               "run",
 		Short:             "Run a node until Ctrl-C",
 		Long:              runLong,
-		Example:           "  kdht run\n  kdht run --bootstrap /ip4/192.0.2.7/tcp/5348/p2p/12D3KooW…\n  kdht run --listen /ip4/0.0.0.0/tcp/4001 --protocol-prefix /myapp --mdns",
+		Example:           "  kdht run\n  kdht run --bootstrap /ip4/192.0.2.7/tcp/5348/p2p/12D3KooW…\n  kdht run --listen /ip4/0.0.0.0/tcp/4001 --protocol-prefix /myapp --mdns\n  kdht run --network dual\n  kdht run --network amino --profile private --bootstrap none   # tried on this machine alone",
 		GroupID:           groupNodes,
 		Args:              args(0, 0, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags, s := cmd.Flags(), &a.session
 	flags.StringArrayVar(&f.listen, "listen", nil, fmt.Sprintf("`multiaddr` to listen on (repeatable; default: TCP and QUIC on port %d, or a free one)", defaultPort))
-	flags.StringArrayVar(&s.bootstrap, "bootstrap", nil, "`multiaddr` of a node to join through (repeatable)")
+	flags.StringArrayVar(&s.bootstrap, "bootstrap", nil, "`multiaddr` of a node to join through (repeatable); none: nobody")
 	flags.StringVar(&f.key, "key", "", "key `FILE`, made if it does not exist (default: in the data directory)")
 	flags.StringVar(&f.dataDir, "data-dir", "", "`DIR` for key, records and routing table (default: in the user's state directory)")
 	flags.BoolVar(&f.memory, "memory", false, "keep records and routing table in memory: they end with the node")
-	flags.StringVar(&f.mode, "mode", "server", "server, client, auto or auto-server: whether it serves others")
-	flags.StringVar(&f.profile, "profile", "private", "what addresses belong to the network: private (any), public (of the Internet), lan (of local networks)")
+	flags.StringVar(&f.mode, "mode", "", "server, client, auto or auto-server: whether it serves others (default: server; in amino and dual auto)")
 	flags.BoolVar(&f.mdns, "mdns", false, "find nodes of the same network on the local one")
 	flags.StringVar(&s.control, "control", "", "control socket to make")
 	flags.StringVar(&s.name, "name", "", "name of the node: of its key and control socket")
-	a.prefixFlag(cmd)
+	a.networkFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]string{"server", "client", "auto", "auto-server"}, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions([]string{"private", "public", "lan"}, cobra.ShellCompDirectiveNoFileComp))
 	fromEnv(flags, "key", "KDHT_KEY")
 	fromEnv(flags, "data-dir", "KDHT_DATA_DIR")
 	fromEnv(flags, "control", "KDHT_CONTROL")
@@ -95,7 +96,7 @@ func (a *app) runNode(ctx context.Context, f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Stores, err = place.open(); err != nil {
+	if cfg.Stores, err = place.open(cfg.Network); err != nil {
 		l.Close()
 		return err
 	}
@@ -132,15 +133,12 @@ func (a *app) runNode(ctx context.Context, f *runFlags) error {
 
 // nodeConfig reads the flags.
 func (a *app) nodeConfig(f *runFlags) (cfg live.Config, err error) {
-	if err := a.checkPrefix(); err != nil {
+	cfg = live.Config{Listen: f.listen, MDNS: f.mdns}
+	if err := a.inNetwork(&cfg); err != nil {
 		return cfg, err
 	}
-	cfg = live.Config{Listen: f.listen, Prefix: a.session.prefix, MDNS: f.mdns}
-	if cfg.Mode, err = mode(f.mode); err != nil {
+	if cfg.Mode, err = mode(f.mode, cfg.Network); err != nil {
 		return cfg, err
-	}
-	if cfg.Profile, err = profile.Parse(f.profile); err != nil {
-		return cfg, control.Errorf(control.Usage, "--profile: %v", err)
 	}
 	if err := input.Listen(f.listen); err != nil {
 		return cfg, err
@@ -148,13 +146,17 @@ func (a *app) nodeConfig(f *runFlags) (cfg live.Config, err error) {
 	if len(f.listen) == 0 {
 		cfg.Listen, cfg.Fallback = available(build.Listen(defaultPort)), available(build.Listen(0))
 	}
-	if cfg.Bootstrap, err = input.Bootstrap(a.session.bootstrap); err != nil {
-		return cfg, err
-	}
-	return cfg, input.Inside(cfg.Profile, cfg.Bootstrap)
+	return cfg, nil
 }
 
-func mode(text string) (routing.Mode, error) {
+// mode reads a mode; none stands for that of nodes of this network.
+func mode(text string, network live.Network) (routing.Mode, error) {
+	switch {
+	case text == "" && network.Public():
+		return routing.ModeAuto, nil
+	case text == "":
+		return routing.ModeServer, nil
+	}
 	for m := routing.ModeServer; m <= routing.ModeAutoServer; m++ {
 		if m.String() == text {
 			return m, nil
@@ -181,7 +183,7 @@ func available(listen []string) []string {
 
 // join says when the node has joined, and, if that takes long, what is wrong.
 func (a *app) join(ctx context.Context, n *live.Node) {
-	if len(a.session.bootstrap) == 0 && !n.Resuming() {
+	if !n.Joining() {
 		return
 	}
 	if err := n.Join(ctx); err != nil && ctx.Err() == nil {

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
-	"regexp"
 	"time"
 
 	"github.com/kdht/kdht/cmd/node/internal/config"
 	"github.com/kdht/kdht/cmd/node/internal/control"
-	"github.com/kdht/kdht/cmd/node/internal/input"
 	"github.com/kdht/kdht/cmd/node/internal/live"
 	"github.com/kdht/kdht/routing"
 	"github.com/spf13/cobra"
@@ -20,7 +18,7 @@ type sessionFlags struct {
 	control   string
 	name      string
 	bootstrap []string
-	prefix    string
+	network   networkFlags
 	key       string
 	timeout   time.Duration
 	trace     bool
@@ -50,28 +48,11 @@ func (a *app) anyNode(cmd *cobra.Command) *cobra.Command {
 	a.whichNode(cmd)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&a.session.bootstrap, "bootstrap", nil, "use no node of this machine, but join as a client through this `multiaddr` (repeatable)")
-	a.prefixFlag(cmd)
+	a.networkFlag(cmd)
 	flags.DurationVar(&a.session.timeout, "timeout", time.Minute, "how long the operation may take")
 	flags.BoolVarP(&a.session.trace, "trace", "v", false, "show each hop of the lookup")
 	fromEnv(flags, "timeout", "KDHT_TIMEOUT")
 	return cmd
-}
-
-const defaultPrefix = "/kdht"
-
-func (a *app) prefixFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.session.prefix, "protocol-prefix", defaultPrefix, "network: its protocol is <prefix>/kad/1.0.0")
-	fromEnv(cmd.Flags(), "protocol-prefix", "KDHT_PROTOCOL_PREFIX")
-}
-
-var goodPrefix = regexp.MustCompile(`^(/[A-Za-z0-9._-]+){1,8}$`)
-
-// checkPrefix makes sure that the prefix makes a protocol id.
-func (a *app) checkPrefix() error {
-	if p := a.session.prefix; !goodPrefix.MatchString(p) || len(p) > 100 {
-		return control.Errorf(control.Usage, "%.40q is no protocol prefix: write it like /kdht", p)
-	}
-	return nil
 }
 
 // operate runs op with the node that the flags say.
@@ -127,18 +108,16 @@ func (a *app) open(ctx context.Context) (node, error) {
 	if s.control != "" || s.name != "" {
 		return nil, control.Errorf(control.Usage, "--bootstrap uses no node of this machine: give either it, or --control or --name")
 	}
-	if err := a.checkPrefix(); err != nil {
+	cfg := live.Config{Mode: routing.ModeClient}
+	if err := a.inNetwork(&cfg); err != nil {
 		return nil, err
 	}
-	peers, err := input.Bootstrap(s.bootstrap)
-	if err != nil {
-		return nil, err
-	}
-	cfg := live.Config{Bootstrap: peers, Prefix: s.prefix, Mode: routing.ModeClient}
 	if s.key != "" {
-		if cfg.Signer, err = config.LoadKey(s.key); err != nil {
+		signer, err := config.LoadKey(s.key)
+		if err != nil {
 			return nil, err
 		}
+		cfg.Signer = signer
 	}
 	n, err := live.Start(cfg)
 	if err != nil {

@@ -40,6 +40,7 @@ func writeStatus(w io.Writer, s *control.Status) {
 		row([]string{"addresses", ""}[min(i, 1)], "%s", addr)
 	}
 	row("mode", "%s (%s)", s.Mode, s.ModeReason)
+	row("network", "%s", s.Network)
 	row("profile", "%s", s.Profile)
 	row("protocol", "%s", s.Protocol)
 	row("keys", "/%s/…", strings.Join(s.Namespaces, "/…, /"))
@@ -48,6 +49,12 @@ func writeStatus(w io.Writer, s *control.Status) {
 		row("", "%s", s.Lonely)
 	}
 	row("holds", "%s, %s", count(s.Values, "value"), count(s.Providers, "provider record"))
+	if l := s.LAN; l != nil {
+		row("beside", "%s, %s: %s, holds %s, %s", l.Protocol, l.Mode, count(l.Peers, "peer"), count(l.Values, "value"), count(l.Providers, "provider record"))
+		if l.Lonely != "" {
+			row("", "%s", l.Lonely)
+		}
+	}
 	row("announces", "%s", count(s.Providing, "key"))
 	row("up", "%s", time.Duration(s.Uptime*float64(time.Second)).Round(time.Second))
 	tw.Flush()

@@ -150,13 +150,15 @@ func TestClosingEndsOperations(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}})
+	closed := make(chan struct{})
 	go func() {
+		defer close(closed)
 		<-running
 		s.Close()
 	}()
 	_, err := c.Put(t.Context(), PutRequest{}, nil)
 	want(t, err, Failed, "ended before")
-	if Alive(c.path) {
+	if <-closed; Alive(c.path) {
 		t.Error("the socket outlives its server")
 	}
 }

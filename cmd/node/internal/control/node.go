@@ -82,6 +82,7 @@ type Status struct {
 	Mode        string   `json:"mode"`
 	ModeReason  string   `json:"mode_reason"` // why it is so, and what is about to change
 	Profile     string   `json:"profile"`     // private, public or lan: what addresses belong to the network
+	Network     string   `json:"network"`     // private, amino, lan or dual
 	Protocol    string   `json:"protocol"`
 	Namespaces  []string `json:"namespaces"` // of keys that can be stored
 	Peers       int      `json:"peers"`      // in the routing table
@@ -91,6 +92,17 @@ type Status struct {
 	Providers   int      `json:"providers"`        // provider records held for others
 	Providing   int      `json:"providing"`        // own keys, announced again every 22 h
 	Uptime      float64  `json:"uptime_s"`
+	LAN         *LAN     `json:"lan,omitempty"` // beside a public network
+}
+
+// LAN is how a node is in the local network that it is in beside a public one.
+type LAN struct {
+	Mode      string `json:"mode"`
+	Protocol  string `json:"protocol"`
+	Peers     int    `json:"peers"`
+	Lonely    string `json:"lonely,omitempty"`
+	Values    int    `json:"values"`
+	Providers int    `json:"providers"`
 }
 
 // Table is a routing table: buckets by the length of the prefix that a peer's key

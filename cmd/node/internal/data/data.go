@@ -4,6 +4,7 @@
 //	own/        values that it puts again       store/pebble
 //	providers/  provider records                store/providerlog
 //	table       the routing table's contacts    routing/snapshot
+//	lan/        all this of the local network, where the node is in one beside
 //
 // all readable for their owner alone, each with a form and a version of its own.
 //
@@ -26,6 +27,7 @@ import (
 	"github.com/kdht/kdht/store"
 	"github.com/kdht/kdht/store/pebble"
 	"github.com/kdht/kdht/store/providerlog"
+	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -40,13 +42,20 @@ type Stores struct {
 	table       *snapshot.File
 }
 
+// Rules are those that values are judged by; nil stands for those of a private
+// network.
+type Rules = record.Validator
+
 // Memory returns stores that end with the node called self.
-func Memory(self peer.ID) *Stores {
-	return &Stores{Values: values(store.NewMemory(), self), Providers: store.NewProviders(providers(self))}
+func Memory(self peer.ID, rules Rules) *Stores {
+	return &Stores{Values: values(store.NewMemory(), self, rules), Providers: store.NewProviders(providers(self))}
 }
 
-func values(kv store.KV, self peer.ID) *store.ValueStore {
-	return store.NewValues(kv, store.DefaultNamespaces(time.Now), store.ValuesConfig{Self: keyspace.KeyOfString(string(self))})
+func values(kv store.KV, self peer.ID, rules Rules) *store.ValueStore {
+	if rules == nil {
+		rules = store.DefaultNamespaces(time.Now)
+	}
+	return store.NewValues(kv, rules, store.ValuesConfig{Self: keyspace.KeyOfString(string(self))})
 }
 
 func providers(self peer.ID) store.ProvidersConfig {
@@ -54,27 +63,27 @@ func providers(self peer.ID) store.ProvidersConfig {
 }
 
 // Open opens the stores in dir, made if it does not exist, of the node called self.
-func Open(dir string, self peer.ID) (*Stores, error) {
+func Open(dir string, self peer.ID, rules Rules) (*Stores, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, control.AsError(err)
 	}
 	s := &Stores{Dir: dir, table: snapshot.NewFile(filepath.Join(dir, "table"))}
-	if err := s.open(self); err != nil {
+	if err := s.open(self, rules); err != nil {
 		_ = s.Close()
 		return nil, explained(dir, err)
 	}
 	return s, nil
 }
 
-func (s *Stores) open(self peer.ID) (err error) {
+func (s *Stores) open(self peer.ID, rules Rules) (err error) {
 	if err := Private(s.Dir); err != nil {
 		return err
 	}
 	if s.values, err = pebble.Open(filepath.Join(s.Dir, "values"), pebble.Config{}); err != nil {
 		return err
 	}
-	s.Values = values(s.values, self)
+	s.Values = values(s.values, self, rules)
 	if err := s.Values.Load(time.Now()); err != nil {
 		return err
 	}
@@ -88,6 +97,12 @@ func (s *Stores) open(self peer.ID) (err error) {
 	}
 	s.Providers = log
 	return nil
+}
+
+// Beside opens the stores of another network that the node is in at the same time,
+// in a directory of s's.
+func (s *Stores) Beside(name string, self peer.ID, rules Rules) (*Stores, error) {
+	return Open(filepath.Join(s.Dir, name), self, rules)
 }
 
 // Private makes the directory dir for its owner alone if it does not exist, and

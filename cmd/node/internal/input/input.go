@@ -124,17 +124,20 @@ func Peer(text string) (peer.AddrInfo, error) {
 	return peer.AddrInfo{}, usage("%q is no peer id; write it like 12D3Koo…, as `kdht id` prints it", show(text))
 }
 
-// pkPrefix is where peers' public keys are stored, under the bytes of the id.
-const pkPrefix = "/pk/"
+// pkPrefix is where peers' public keys are stored, under the bytes of the id, and
+// ipnsPrefix the records that they sign.
+const pkPrefix, ipnsPrefix = "/pk/", "/ipns/"
 
-// Key reads the key of a value. The id in a /pk/ key may be given as text.
+// Key reads the key of a value. The id in a /pk/ or /ipns/ key may be given as text.
 func Key(text string) ([]byte, error) {
 	if !strings.HasPrefix(text, "/") || strings.Count(text, "/") < 2 {
 		return nil, usage("%q is no key; write it like /imm/<sha-256 of the value>, as `kdht put` prints it", show(text))
 	}
-	if rest, ok := strings.CutPrefix(text, pkPrefix); ok {
-		if id, err := peer.Decode(rest); err == nil {
-			text = pkPrefix + string(id)
+	for _, prefix := range []string{pkPrefix, ipnsPrefix} {
+		if rest, ok := strings.CutPrefix(text, prefix); ok {
+			if id, err := peer.Decode(rest); err == nil {
+				text = prefix + string(id)
+			}
 		}
 	}
 	if len(text) > protocol.MaxValueKey {
@@ -145,9 +148,11 @@ func Key(text string) ([]byte, error) {
 
 // ShowKey writes a key as Key reads it.
 func ShowKey(key []byte) string {
-	if id, ok := strings.CutPrefix(string(key), pkPrefix); ok {
-		if id, err := peer.IDFromBytes([]byte(id)); err == nil {
-			return pkPrefix + id.String()
+	for _, prefix := range []string{pkPrefix, ipnsPrefix} {
+		if id, ok := strings.CutPrefix(string(key), prefix); ok {
+			if id, err := peer.IDFromBytes([]byte(id)); err == nil {
+				return prefix + id.String()
+			}
 		}
 	}
 	if utf8.Valid(key) {
@@ -167,7 +172,7 @@ func Target(text string) ([]byte, error) {
 	if c, err := CID(text); err == nil {
 		return c.Hash(), nil
 	}
-	if strings.HasPrefix(text, pkPrefix) {
+	if strings.HasPrefix(text, pkPrefix) || strings.HasPrefix(text, ipnsPrefix) {
 		return Key(text)
 	}
 	return []byte(text), nil

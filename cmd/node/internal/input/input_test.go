@@ -113,6 +113,7 @@ func TestKey(t *testing.T) {
 	for text, want := range map[string]string{
 		"/imm/abc":              "/imm/abc",
 		"/pk/" + someID:         "/pk/" + string(id),
+		"/ipns/" + someID:       "/ipns/" + string(id),
 		"/mut/" + someID + "/n": "/mut/" + someID + "/n",
 		"/app/a/b":              "/app/a/b",
 	} {

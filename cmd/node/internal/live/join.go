@@ -20,7 +20,7 @@ func (n *Node) Join(ctx context.Context) error {
 	trying, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready := make(chan error, 1)
-	go func() { ready <- n.dht.WaitReady(trying) }()
+	go func() { ready <- n.router.WaitReady(trying) }()
 	tried := make(chan error, 1)
 	go func() { tried <- n.tryAll(trying) }()
 	var err, hopeless error
@@ -104,12 +104,12 @@ func (n *Node) try(ctx context.Context, p peer.AddrInfo) error {
 		return control.Errorf(control.NoPeers, "cannot reach %s: %s; does that node run, and is the address still right?", addr, brief(err))
 	}
 	protocols, err := n.host.Peerstore().GetProtocols(p.ID)
-	if err != nil || len(protocols) == 0 || slices.Contains(protocols, n.protocol) {
+	if err != nil || len(protocols) == 0 || n.speaks(protocols) {
 		return nil
 	}
 	for _, id := range protocols {
-		if prefix, ok := strings.CutSuffix(string(id), "/kad/1.0.0"); ok {
-			return control.Errorf(control.NoPeers, "%s is of another network, %s, not %s: give --protocol-prefix %s", addr, id, n.protocol, prefix)
+		if strings.HasSuffix(string(id), "/kad/1.0.0") {
+			return control.Errorf(control.NoPeers, "%s is of another network, %s, not %s: give %s", addr, id, n.protocol, flagsFor(id))
 		}
 	}
 	return control.Errorf(control.NoPeers, "%s does not serve %s: is it a client, or of another network?", addr, n.protocol)

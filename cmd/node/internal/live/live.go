@@ -15,6 +15,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -39,10 +41,13 @@ type Config struct {
 	Listen, Fallback []string
 	// Bootstrap are the peers to join through.
 	Bootstrap []peer.AddrInfo
-	// Prefix names the network: its protocol is <Prefix>/kad/1.0.0.
-	Prefix string
-	Mode   routing.Mode
-	// Profile is the kind of network: what addresses belong to it.
+	// Network is the kind of network (empty: Private). Prefix names a private one: its
+	// protocol is <Prefix>/kad/1.0.0.
+	Network Network
+	Prefix  string
+	Mode    routing.Mode
+	// Profile is what addresses belong to the network. In a Dual it is that of the
+	// public one; the local one has its own, or if this is profile.Private none either.
 	Profile profile.Profile
 	// MDNS finds peers of the same network on the local one.
 	MDNS bool
@@ -52,20 +57,19 @@ type Config struct {
 	Stores *data.Stores
 }
 
-// Protocols returns the protocol ids of the network that a prefix names.
-func Protocols(prefix string) (main, json protocol.ID) {
-	return protocol.ID(prefix + "/kad/1.0.0"), protocol.ID(prefix + "/kad/json/1.0.0")
-}
-
 // Node is a running node. Close ends it.
 type Node struct {
 	cfg      Config
 	protocol protocol.ID
 	host     host.Host
-	dht      *routing.DHT
+	router   router
+	dht      *routing.DHT // of the network, of the public one in a Dual
 	stores   *data.Stores
 	closers  []func() error // last first
 	started  time.Time
+
+	lan       *routing.DHT // of the local network, in a Dual
+	lanStores *data.Stores
 }
 
 var _ control.Node = (*Node)(nil)
@@ -76,7 +80,7 @@ func Start(cfg Config) (*Node, error) {
 	if cfg.Signer == nil {
 		cfg.Signer = cfg.Key
 	}
-	main, json := Protocols(cfg.Prefix)
+	main, json, _ := protocols(&cfg)
 	n := &Node{cfg: cfg, protocol: main, stores: cfg.Stores, started: time.Now()}
 	if err := n.start(json); err != nil {
 		if n.dht == nil && n.stores != nil {
@@ -98,21 +102,20 @@ func (n *Node) start(json protocol.ID) error {
 	}
 	n.host = h
 	if n.stores == nil {
-		n.stores = data.Memory(h.ID())
+		n.stores = data.Memory(h.ID(), n.cfg.Network.Rules())
 	}
 	n.closers = append(n.closers, h.Close)
-	cfg := routing.Config{
-		Protocol: n.protocol, JSONProtocol: json, Mode: n.cfg.Mode, BootstrapPeers: n.cfg.Bootstrap, K: n.cfg.BucketSize,
-		Filters: routing.Filters{Profile: n.cfg.Profile}, Stores: n.stores.Routing(),
-	}
-	cfg.Serving.Limit.Subnets = n.cfg.Profile == profile.Public
-	n.dht, err = routing.New(h, cfg)
-	if err != nil {
+	if err := n.openLAN(h.ID()); err != nil {
 		return err
 	}
-	n.closers = append(n.closers, n.dht.Close)
+	if err := n.join(h, json); err != nil {
+		if n.lanStores != nil {
+			_ = n.lanStores.Close()
+		}
+		return err
+	}
 	if n.cfg.MDNS {
-		discovery, err := build.Discover(h, mdnsService(n.cfg.Prefix))
+		discovery, err := build.Discover(h, mdnsService(strings.TrimSuffix(string(n.protocol), "/kad/1.0.0")))
 		if err != nil {
 			return err
 		}
@@ -128,7 +131,13 @@ func (n *Node) listen(addrs []string, json protocol.ID) (host.Host, error) {
 	if err := occupied(addrs); err != nil {
 		return nil, err
 	}
-	return build.New(build.Config{PrivKey: n.cfg.Key, Listen: addrs, Protocols: []protocol.ID{n.protocol, json}, UserAgent: userAgent, Profile: n.cfg.Profile})
+	main, _, lan := protocols(&n.cfg)
+	served := slices.DeleteFunc([]protocol.ID{main, json, lan}, func(id protocol.ID) bool { return id == "" })
+	dialed := n.cfg.Profile
+	if n.cfg.Network == Dual {
+		dialed = profile.Private // both kinds of addresses; each DHT takes its own alone
+	}
+	return build.New(build.Config{PrivKey: n.cfg.Key, Listen: addrs, Protocols: served, UserAgent: userAgent, Profile: dialed})
 }
 
 // mdnsService is the name under which the nodes of one network find each other.
@@ -181,13 +190,19 @@ func asPeer(p peer.AddrInfo) control.Peer {
 }
 
 // Peers returns how many peers are in the routing table.
-func (n *Node) Peers() int { return n.dht.Stats().Table }
+func (n *Node) Peers() int {
+	peers := n.dht.Stats().Table
+	if n.lan != nil {
+		peers += n.lan.Stats().Table
+	}
+	return peers
+}
 
 // Meet looks about until the node knows at least count others, again after a
 // pause: a peer that has only just joined knows few.
 func (n *Node) Meet(ctx context.Context, count int) error {
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		if err := n.dht.Refresh(ctx); err != nil {
+		if err := n.router.Refresh(ctx); err != nil {
 			return classify(err)
 		}
 		if n.Peers() >= count {
@@ -202,4 +217,4 @@ func (n *Node) Meet(ctx context.Context, count int) error {
 }
 
 // WaitReady waits until the node knows another one, however long it takes.
-func (n *Node) WaitReady(ctx context.Context) error { return classify(n.dht.WaitReady(ctx)) }
+func (n *Node) WaitReady(ctx context.Context) error { return classify(n.router.WaitReady(ctx)) }

@@ -250,8 +250,4 @@ func TestWhyAlone(t *testing.T) {
 	}
 	_, err = n.Get(t.Context(), control.GetRequest{Key: []byte(store.ImmKey(nil))}, nil)
 	wantKind(t, err, control.NoPeers, "no peers: "+want)
-	_, err = n.FindProviders(t.Context(), control.ProvidersRequest{CID: helloCID}, nil)
-	wantKind(t, err, control.NoPeers, want)
-	_, err = n.Put(t.Context(), control.PutRequest{Value: []byte("x")}, nil)
-	wantKind(t, err, control.NoPeers, want)
 }

@@ -50,7 +50,7 @@ func (n *Node) settle(ctx context.Context) {
 	if n.Peers() == 0 {
 		ctx, cancel := context.WithTimeout(ctx, settleTime)
 		defer cancel()
-		_ = n.dht.WaitReady(ctx) // at once if nobody is connected
+		_ = n.router.WaitReady(ctx) // at once if nobody is connected
 	}
 }
 

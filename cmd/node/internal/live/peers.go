@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/cmd/node/internal/input"
 	"github.com/kdht/kdht/routing"
+	"github.com/kdht/kdht/routing/amino"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
@@ -33,7 +35,7 @@ func (n *Node) FindPeer(ctx context.Context, r control.PeerRequest, w control.Wa
 	}
 	var found peer.AddrInfo
 	report, err := n.observed(ctx, w, func(ctx context.Context) (err error) {
-		found, err = n.dht.FindPeer(ctx, p.ID)
+		found, err = n.router.FindPeer(ctx, p.ID)
 		return err
 	})
 	if errors.Is(err, routing.ErrNotFound) || err == nil && len(found.Addrs) == 0 {
@@ -78,7 +80,7 @@ func (n *Node) Ping(ctx context.Context, r control.PingRequest, _ control.Watch)
 		return nil, control.Errorf(control.Failed, "cannot reach %s: %s", p.ID, brief(err))
 	}
 	start := time.Now()
-	if err := n.dht.Ping(ctx, p.ID); err != nil {
+	if err := n.router.Ping(ctx, p.ID); err != nil {
 		return nil, classify(err)
 	}
 	return &control.Pong{Millis: control.Millis(time.Since(start))}, nil
@@ -119,12 +121,29 @@ func (n *Node) Status(context.Context) (*control.Status, error) {
 	if s.Lonely != nil {
 		lonely = why(s.Lonely)
 	}
-	return &control.Status{
-		Peer: asPeer(n.Info()), Mode: s.Mode.String(), ModeReason: s.Reason, Lonely: lonely, Profile: n.cfg.Profile.String(), Protocol: string(n.protocol),
-		Namespaces: []string{"imm", "mut", "pk"}, Peers: s.Table, Connections: len(n.host.Network().Peers()),
+	out := &control.Status{
+		Network: string(cmp.Or(n.cfg.Network, Private)),
+		Peer:    asPeer(n.Info()), Mode: s.Mode.String(), ModeReason: s.Reason, Lonely: lonely, Profile: n.cfg.Profile.String(), Protocol: string(n.protocol),
+		Namespaces: n.namespaces(), Peers: s.Table, Connections: len(n.host.Network().Peers()),
 		Values: s.Stored.Values, Providers: s.Stored.Providers, Providing: s.Stored.Providing,
 		Uptime: control.Millis(time.Since(n.started)) / 1000,
-	}, nil
+	}
+	if n.lan != nil {
+		around := n.lan.Stats()
+		out.LAN = &control.LAN{Mode: around.Mode.String(), Protocol: string(amino.LANProtocol), Peers: around.Table, Values: around.Stored.Values, Providers: around.Stored.Providers}
+		if around.Lonely != nil {
+			out.LAN.Lonely = why(around.Lonely)
+		}
+	}
+	return out, nil
+}
+
+// namespaces returns the kinds of keys that can be stored.
+func (n *Node) namespaces() []string {
+	if n.cfg.Network.IPFS() {
+		return []string{"ipns", "pk"}
+	}
+	return []string{"imm", "mut", "pk"}
 }
 
 // Table implements control.Node.

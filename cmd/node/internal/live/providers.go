@@ -17,7 +17,7 @@ func (n *Node) Provide(ctx context.Context, r control.ProvideRequest, w control.
 	if err != nil {
 		return nil, err
 	}
-	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.dht.Provide(ctx, c, true) })
+	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.router.Provide(ctx, c, true) })
 	switch {
 	case errors.Is(err, routing.ErrNoPeers):
 		err = control.Errorf(control.NoPeers, "%s is known on this node only: %s", c, why(err))
@@ -42,7 +42,7 @@ func (n *Node) FindProviders(ctx context.Context, r control.ProvidersRequest, w 
 	w = oneAtATime(w)
 	seen := make(map[peer.ID]bool)
 	report, err := n.observed(ctx, w, func(ctx context.Context) error {
-		for p := range n.dht.FindProvidersAsync(ctx, c, max(0, r.Count)) {
+		for p := range n.router.FindProvidersAsync(ctx, c, max(0, r.Count)) {
 			seen[p.ID] = true
 			found := asPeer(p)
 			w(control.Event{Provider: &found})

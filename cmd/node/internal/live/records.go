@@ -78,7 +78,7 @@ func (n *Node) Export(ctx context.Context, w control.Watch) (*control.Exported, 
 
 func asRecord(rec protocol.Record, age, left time.Duration) control.Record {
 	r := control.Record{Key: rec.Key, Value: rec.Value, Age: age.Seconds(), Left: left.Seconds()}
-	if shown := input.ShowKey(rec.Key); utf8.Valid(rec.Key) || strings.HasPrefix(shown, "/pk/") {
+	if shown := input.ShowKey(rec.Key); utf8.Valid(rec.Key) || utf8.ValidString(shown) && !strings.ContainsRune(shown, utf8.RuneError) {
 		r.Name = shown
 	}
 	return r
@@ -121,7 +121,7 @@ func (n *Node) Local(_ context.Context, r control.KeyRequest) (*control.Record, 
 func (n *Node) Drop(_ context.Context, r control.KeyRequest) (*control.Dropped, error) {
 	held, err := n.stores.Values.Remove(time.Now(), r.Key)
 	if err == nil {
-		err = n.dht.StopRepublishing(string(r.Key))
+		err = n.router.StopRepublishing(string(r.Key))
 	}
 	return &control.Dropped{Held: held}, classify(err)
 }
@@ -137,8 +137,9 @@ func (n *Node) Backup(_ context.Context, r control.BackupRequest) (*control.Back
 	return &control.BackedUp{Dir: r.Dir, Values: n.stores.Values.Len()}, nil
 }
 
-// Resuming reports whether peers of the last run are known.
-func (n *Node) Resuming() bool { return n.dht.Stats().Snapshot.Loaded > 0 }
+// Joining reports whether there is anybody to join through: bootstrap peers, or those
+// of the last run.
+func (n *Node) Joining() bool { return len(n.cfg.Bootstrap) > 0 || n.dht.Stats().Snapshot.Loaded > 0 }
 
 // Resumed returns why the routing table of the last run, or what it put again, was not
 // taken over, nil if all was.

@@ -30,12 +30,12 @@ func (n *Node) Put(ctx context.Context, r control.PutRequest, w control.Watch) (
 	if r.Republish {
 		options = append(options, routing.Republish())
 	}
-	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.dht.PutValue(ctx, key, value, options...) })
+	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.router.PutValue(ctx, key, value, options...) })
 	if err != nil {
 		if errors.Is(err, routing.ErrNoPeers) {
 			err = control.Errorf(control.NoPeers, "kept on this node only, under %s: %s", input.ShowKey([]byte(key)), why(err))
 		}
-		return nil, failure(refusal(key, err), report)
+		return nil, failure(n.refusal(key, err), report)
 	}
 	return &control.Stored{Key: []byte(key), Report: report}, nil
 }
@@ -66,22 +66,24 @@ func (n *Node) sealed(r control.PutRequest) (key string, value []byte, err error
 func (n *Node) Get(ctx context.Context, r control.GetRequest, w control.Watch) (*control.Value, error) {
 	var value []byte
 	report, err := n.observed(ctx, w, func(ctx context.Context) (err error) {
-		value, err = n.dht.GetValue(ctx, string(r.Key), routing.Quorum(max(0, r.Quorum)))
+		value, err = n.router.GetValue(ctx, string(r.Key), routing.Quorum(max(0, r.Quorum)))
 		return err
 	})
 	if errors.Is(err, routing.ErrNotFound) {
 		err = control.Errorf(control.NotFound, "not found: nobody near it holds %s; is the key complete, and has it been put within 48 h?", input.ShowKey(r.Key))
 	}
 	if err != nil {
-		return nil, failure(refusal(string(r.Key), err), report)
+		return nil, failure(n.refusal(string(r.Key), err), report)
 	}
 	return &control.Value{Value: value, Report: report}, nil
 }
 
 // refusal says what else to do where the store's own words are for programmers.
-func refusal(key string, err error) error {
+func (n *Node) refusal(key string, err error) error {
 	shown := input.ShowKey([]byte(key))
 	switch {
+	case errors.Is(err, store.ErrNamespace) && n.cfg.Network.IPFS():
+		return control.Errorf(control.Usage, "in this network nobody keeps %s: keys begin with /ipns/<peer id> (signed records) or /pk/<peer id> (public keys)", shown)
 	case errors.Is(err, store.ErrNamespace):
 		return control.Errorf(control.Usage, "nobody here knows what is valid under %s: keys begin with /imm/ (`kdht put FILE`), /mut/ (`kdht put --mut NAME`) or /pk/", shown)
 	case errors.Is(err, routing.ErrNotStored):
