@@ -24,6 +24,13 @@ const (
 	// inflowLook is how often a connection that reads nothing looks whether others
 	// have made room.
 	inflowLook = 50 * time.Millisecond
+	// knockLooks is after how many of these it asks whether the peer is still there:
+	// of one that has gone, what it left unread would be held until something is
+	// written to it, which a paused stream does 5 s later. A connection to which
+	// nothing could be written for knockPatience is as good as gone (yamux has the
+	// same).
+	knockLooks    = 5
+	knockPatience = 10 * time.Second
 	// maxUnaccepted is far above the number of new streams that yamux keeps waiting.
 	maxUnaccepted = 4096
 )
@@ -43,6 +50,7 @@ func (f *inflow) limit() int64 {
 const (
 	yamuxHeader = 12
 	yamuxData   = 0
+	yamuxPing   = 2
 	yamuxSYN    = 1
 	yamuxRST    = 8
 )
@@ -124,18 +132,42 @@ func (m *meter) frame() error {
 		return nil
 	}
 	m.body = size
-	for !m.hold(id, int64(size)) {
-		look := time.NewTimer(inflowLook)
+	return m.wait(id, int64(size))
+}
+
+// wait books size bytes for a stream as soon as there is room. It fails when the
+// connection has ended.
+func (m *meter) wait(id uint32, size int64) error {
+	var look *time.Ticker
+	for looks := 0; !m.hold(id, size); {
+		if look == nil {
+			look = time.NewTicker(inflowLook)
+			defer look.Stop()
+		}
 		select {
 		case <-m.room:
 		case <-look.C:
+			if looks++; looks%knockLooks == 0 {
+				if err := m.knock(); err != nil {
+					return err
+				}
+			}
 		case <-m.closed:
-			look.Stop()
 			return net.ErrClosed
 		}
-		look.Stop()
 	}
 	return nil
+}
+
+// knock is a ping that no session waits for. yamux writes each frame as a whole, so
+// that it comes between two.
+func (m *meter) knock() error {
+	frame := [yamuxHeader]byte{1: yamuxPing, 3: yamuxSYN, 8: 0xff, 9: 0xff, 10: 0xff, 11: 0xff}
+	if err := m.Conn.SetWriteDeadline(time.Now().Add(knockPatience)); err != nil {
+		return err
+	}
+	_, err := m.Conn.Write(frame[:])
+	return err
 }
 
 // opened notes a stream that the peer opens; false if there are too many that

@@ -118,6 +118,31 @@ func TestUnreadOfAllIsBounded(t *testing.T) {
 	})
 }
 
+// A peer that has gone is noticed though nothing is read of its connection; one that
+// is there stays connected.
+func TestWhoIsStoppedIsAskedWhetherItIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMultiplexer()
+		s, peer := talk(t, m)
+		stuff(t, s, peer, 16, 256<<10)
+		time.Sleep(3 * knockLooks * inflowLook)
+		synctest.Wait()
+		if s.IsClosed() || peer.IsClosed() {
+			t.Fatal("closed while the peer is there")
+		}
+		_ = peer.Close()
+		synctest.Wait()
+		if s.IsClosed() {
+			t.Fatal("noticed without being asked: this shows nothing")
+		}
+		time.Sleep(knockLooks * inflowLook)
+		synctest.Wait()
+		if all := m.all.held.Load(); !s.IsClosed() || all != 0 {
+			t.Errorf("gone: closed %v, %d bytes held", s.IsClosed(), all)
+		}
+	})
+}
+
 // A stream's end, whichever side makes it, frees what it held, and so does turning
 // a stream away that was never accepted.
 func TestEndedStreamsHoldNothing(t *testing.T) {

@@ -16,6 +16,10 @@ const (
 	// collection, thriftBusy how much is allocated in a tick of a busy time, in bytes.
 	thriftGrown = 8 << 20
 	thriftBusy  = 8 << 20
+	// thriftLeft is how many goroutines fewer tell that many have left: a connection
+	// has five, a stream at least one. What they held may be all there is to collect,
+	// where nothing is allocated that would bring a collection about.
+	thriftLeft = 64
 	// thriftPercent is how much garbage there may be, in percent of what lives: half
 	// of Go's default. A node's heap is a few MB, so that this costs little time, and
 	// halves what the buffers of a flood add to it.
@@ -36,9 +40,9 @@ func Thrifty(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			if t.due(memory()) {
+			if t.due(usage()) {
 				debug.FreeOSMemory()
-				t.freed(memory())
+				t.freed(usage())
 			}
 		case <-ctx.Done():
 			return
@@ -46,28 +50,35 @@ func Thrifty(ctx context.Context) {
 	}
 }
 
-// thrift decides when memory is given back: in a quiet time after it has grown.
-type thrift struct{ least, allocated uint64 }
+// used is what a process has: bytes of the system's memory, bytes it has allocated
+// since its start, and goroutines.
+type used struct{ held, allocated, goroutines uint64 }
 
-// due takes how much the process holds and has ever allocated, in bytes.
-func (t *thrift) due(held, allocated uint64) bool {
-	quiet := allocated-t.allocated < thriftBusy
-	t.allocated = allocated
-	if t.least == 0 || held < t.least {
-		t.least = held
+// thrift decides when memory is given back: in a quiet time after it has grown, or
+// after many have left.
+type thrift struct{ least, allocated, most uint64 }
+
+func (t *thrift) due(u used) bool {
+	quiet := u.allocated-t.allocated < thriftBusy
+	t.allocated = u.allocated
+	if t.least == 0 || u.held < t.least {
+		t.least = u.held
 	}
-	return quiet && held >= t.least+thriftGrown
+	t.most = max(t.most, u.goroutines)
+	return quiet && (u.held >= t.least+thriftGrown || t.most >= u.goroutines+max(thriftLeft, t.most/4))
 }
 
 // freed notes what is held although everything has been given back that can be.
-func (t *thrift) freed(held, _ uint64) { t.least = held }
+func (t *thrift) freed(u used) { t.least, t.most = u.held, u.goroutines }
 
-// memory returns how many bytes the process holds of the system's, and how many it
-// has allocated since its start.
-func memory() (held, allocated uint64) {
+// usage returns what this process has.
+func usage() used {
 	samples := []metrics.Sample{
-		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/gc/heap/allocs:bytes"},
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/gc/heap/allocs:bytes"},
+		{Name: "/sched/goroutines:goroutines"},
 	}
 	metrics.Read(samples)
-	return samples[0].Value.Uint64() - samples[1].Value.Uint64(), samples[2].Value.Uint64()
+	return used{samples[0].Value.Uint64() - samples[1].Value.Uint64(), samples[2].Value.Uint64(), samples[3].Value.Uint64()}
 }
