@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/kdht/kdht/test/hostile/measure"
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
 	measure.Child()
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // trial is one attack of the full round.
@@ -71,17 +72,16 @@ var crowded = map[string]bool{"load-160": true, "poison-one": true, "poison-many
 
 // TestRound is the full round: KDHT_HOSTILE=1 for all attacks, or their names
 // separated by commas. It fails only if a trial could not be made; what became of
-// the promises is printed, and written as JSON to KDHT_HOSTILE_JSON.
+// the promises is printed, and written as JSON to KDHT_HOSTILE_JSON. Without the
+// variable it is one short attack, whose figures must be there.
 func TestRound(t *testing.T) {
 	chosen := os.Getenv("KDHT_HOSTILE")
-	if chosen == "" && os.Getenv("CI") == "" {
-		t.Skip("the full round takes 8 minutes: KDHT_HOSTILE=1 runs it")
-	}
+	trials := round
 	if chosen == "" {
-		return // in CI it is run by hand: its figures depend on the machine
+		chosen, trials = "1", []trial{{"malformed", time.Second, measure.Settings{Members: 8, Patience: 30 * time.Second}, false}}
 	}
 	var report measure.Report
-	for _, tr := range round {
+	for _, tr := range trials {
 		if chosen != "1" && !strings.Contains(","+chosen+",", ","+tr.attack+",") {
 			continue
 		}
@@ -91,7 +91,9 @@ func TestRound(t *testing.T) {
 		}
 		t.Logf("     %v", result.Result.Counts)
 	}
-	report.Overload()
+	if report.Overload(); len(report.Rows) == 0 {
+		t.Fatalf("KDHT_HOSTILE=%s: no figure of any attack", chosen)
+	}
 	var table strings.Builder
 	report.WriteMarkdown(&table)
 	t.Logf("%d of %d figures not kept\n%s", report.Broken(), len(report.Rows), table.String())

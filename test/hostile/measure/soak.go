@@ -37,7 +37,8 @@ type Soak struct {
 // honest clients connected.
 func (b *Bench) RunSoak(ctx context.Context, long time.Duration) (*Soak, error) {
 	s := &Soak{}
-	first, err := b.settled(ctx)
+	looks := int(min(12, long/time.Second))
+	first, err := b.settled(ctx, looks)
 	if err != nil {
 		return nil, err
 	}
@@ -70,15 +71,15 @@ func (b *Bench) RunSoak(ctx context.Context, long time.Duration) (*Soak, error) 
 	s.Slope = slope(warm, func(p Point) int64 { return p.Lasting })
 	s.RawSlope = slope(warm, func(p Point) int64 { return p.RSS })
 	s.HeapSlope = slope(warm, func(p Point) int64 { return p.Heap })
-	last, err := b.settled(ctx)
+	last, err := b.settled(ctx, looks)
 	s.Left = last.Goroutines
 	return s, err
 }
 
 // settled is the target's state with the fewest goroutines of several looks: one
 // in the midst of a request has more.
-func (b *Bench) settled(ctx context.Context) (least State, err error) {
-	for i := range 12 {
+func (b *Bench) settled(ctx context.Context, looks int) (least State, err error) {
+	for i := range looks {
 		if err := pause(ctx, time.Second); err != nil {
 			return least, err
 		}
