@@ -40,7 +40,7 @@ const (
 	// in a database on disk.
 	filedCost = 100
 	// filedChunk is how many records are forgotten under one hold of the lock.
-	filedChunk = 1024
+	filedChunk = 4096
 	// tellEvery is how often a Filed is told the time, in seconds: by so much a crash
 	// together with a clock set back may lengthen a record's life.
 	tellEvery = 600

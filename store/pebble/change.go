@@ -97,7 +97,8 @@ func (kv *KV) write(db *lsm.DB) {
 type tx struct {
 	kv      *KV
 	db      *lsm.DB
-	batch   *lsm.Batch // nil if empty
+	batch   *lsm.Batch    // nil if empty
+	reader  *lsm.Iterator // of what is visible; nil until something is looked up
 	totals  totals
 	pending map[keyspace.Key]pending // what the batch does, for those who come after
 	lowest  []byte                   // key of the order of age that the batch sets, empty if it sets none
@@ -125,20 +126,49 @@ func (tx *tx) held(key *keyspace.Key) (pending, error) {
 	if p, known := tx.pending[*key]; known {
 		return p, nil
 	}
-	var room [keyLen]byte
-	b, closer, err := tx.db.Get(appendRecordKey(room[:0], key))
-	if errors.Is(err, lsm.ErrNotFound) || lsm.IsCorruptionError(err) {
-		return pending{}, nil
+	b, found, err := tx.look(key)
+	if !found {
+		return pending{}, err
 	}
-	if err != nil {
-		return pending{}, fmt.Errorf("store: reading: %w", err)
-	}
-	defer closer.Close() //nolint:errcheck // only returns a block to the cache
 	r, err := parseRecord(key, b)
 	if err != nil { // it was counted all the same
 		return pending{held: true, size: max(len(b)-headLen, 0)}, nil
 	}
 	return pending{held: true, size: len(r.value), at: r.at}, nil
+}
+
+// look returns what the database holds for key; what is damaged is not found. The bytes
+// hold until the next call. One reader does for all changes of a batch; unlike the
+// database's Get it asks the filters of the lowest level too, where most keys would be
+// looked for in vain.
+func (tx *tx) look(key *keyspace.Key) (b []byte, found bool, err error) {
+	if tx.reader == nil {
+		if tx.reader, err = tx.db.NewIter(&lsm.IterOptions{UseL6Filters: true}); err != nil {
+			return nil, false, fmt.Errorf("store: reading: %w", err)
+		}
+	}
+	var room [keyLen]byte
+	if tx.reader.SeekPrefixGE(appendRecordKey(room[:0], key)) {
+		b, err = tx.reader.ValueAndErr()
+		found = err == nil
+	} else {
+		err = tx.reader.Error()
+	}
+	if err != nil {
+		tx.endReading()
+		if !lsm.IsCorruptionError(err) {
+			return nil, false, fmt.Errorf("store: reading: %w", err)
+		}
+	}
+	return b, found, nil
+}
+
+// endReading closes the reader; the next sees what has become visible since.
+func (tx *tx) endReading() {
+	if tx.reader != nil {
+		_ = tx.reader.Close() // its errors were seen
+		tx.reader = nil
+	}
 }
 
 func (tx *tx) put(key *keyspace.Key, r record) error {
@@ -215,6 +245,7 @@ func (tx *tx) open() *lsm.Batch {
 // commit makes the batch visible, with the totals that go with it, and hands it to the
 // operating system soon.
 func (tx *tx) commit() error {
+	tx.endReading()
 	if tx.batch == nil {
 		return nil
 	}

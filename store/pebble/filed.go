@@ -3,7 +3,9 @@ package pebble
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	lsm "github.com/cockroachdb/pebble/v2"
@@ -31,49 +33,65 @@ func (kv *KV) DropOld(last uint32, n int) (int, error) {
 	return dropped, nil
 }
 
+// filed is an entry of the order of age, and what is held of its record.
+type filed struct {
+	key keyspace.Key
+	at  uint32
+	pending
+}
+
 func (tx *tx) dropOld(last uint32, n int) (int, error) {
 	if err := tx.commit(); err != nil { // what the batch does is not in the order yet
 		return 0, err
 	}
+	old, err := tx.oldest(last, n)
+	if err != nil || len(old) == 0 {
+		return 0, err
+	}
+	first, end := &old[0], &old[len(old)-1]
+	b := tx.open()
+	err = b.DeleteRange(appendFiledKey(nil, first.at, &first.key), append(appendFiledKey(nil, end.at, &end.key), 0), nil)
+	// In the order of the records, each is found near the one before.
+	slices.SortFunc(old, func(a, b filed) int { return a.key.Compare(&b.key) })
+	for i := range old {
+		if f := &old[i]; f.held && f.pending.at == f.at {
+			tx.room = appendRecordKey(tx.room[:0], &f.key)
+			err = errors.Join(err, b.Delete(tx.room, nil))
+			tx.totals.records--
+			tx.totals.bytes -= int64(f.size)
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("store: writing: %w", err)
+	}
+	return len(old), tx.commit()
+}
+
+// oldest returns the first n entries of the order of age up to a tick. A record and its
+// entry are always written together, so that the record need not be read, unless something
+// is damaged: then there may be a younger one, or none.
+func (tx *tx) oldest(last uint32, n int) (old []filed, err error) {
 	upper := []byte{prefixFiled + 1}
 	if last != ^uint32(0) {
 		upper = binary.BigEndian.AppendUint32([]byte{prefixFiled}, last+1)
 	}
 	it, err := tx.db.NewIter(&lsm.IterOptions{LowerBound: tx.kv.front.get(), UpperBound: upper})
 	if err != nil {
-		return 0, fmt.Errorf("store: reading: %w", err)
+		return nil, fmt.Errorf("store: reading: %w", err)
 	}
-	dropped := 0
-	for ok := it.First(); ok && dropped < n && err == nil; ok = it.Next() {
-		err = tx.dropFiled(it.Key(), it.Value())
-		dropped++
+	for ok := it.First(); ok && len(old) < n && err == nil; ok = it.Next() {
+		f := filed{at: binary.BigEndian.Uint32(it.Key()[1:]), key: keyspace.Key(it.Key()[5:])}
+		size, used := binary.Uvarint(it.Value())
+		f.pending = pending{held: true, size: int(size), at: f.at}
+		if tx.kv.damage.found.Load() || used <= 0 {
+			f.pending, err = tx.held(&f.key)
+		}
+		old = append(old, f)
 	}
 	if closed := it.Close(); closed != nil && err == nil {
 		err = fmt.Errorf("store: reading: %w", closed)
 	}
-	return dropped, err
-}
-
-// dropFiled forgets the record that an entry of the order of age is of. Both are always
-// written together, so that the record need not be read, unless something is damaged: then
-// there may be a record that is younger.
-func (tx *tx) dropFiled(filed, value []byte) error {
-	at, key := binary.BigEndian.Uint32(filed[1:]), keyspace.Key(filed[5:])
-	size, used := binary.Uvarint(value)
-	old := pending{held: true, size: int(size), at: at}
-	if tx.kv.damage.found.Load() || used <= 0 {
-		var err error
-		if old, err = tx.held(&key); err != nil {
-			return err
-		}
-	}
-	if old.held && old.at == at {
-		return tx.drop(&key, old)
-	}
-	if err := tx.open().Delete(filed, nil); err != nil {
-		return fmt.Errorf("store: writing: %w", err)
-	}
-	return nil
+	return old, err
 }
 
 // front is a key of the order of age before which nothing is filed. Reading from there

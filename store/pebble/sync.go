@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -60,6 +61,19 @@ func (s *syncs) join() *round {
 	return s.next
 }
 
+// gather lets all who are about to write do so first: the last write of the disk has
+// woken many at once, and whoever misses this one waits for the next.
+func (s *syncs) gather() {
+	for before := s.written.Load(); ; {
+		runtime.Gosched()
+		now := s.written.Load()
+		if now == before {
+			return
+		}
+		before = now
+	}
+}
+
 // run is the goroutine that syncs.
 func (s *syncs) run(kv *KV, db *lsm.DB) {
 	defer kv.idle.Done()
@@ -69,6 +83,7 @@ func (s *syncs) run(kv *KV, db *lsm.DB) {
 		case <-kv.stop:
 			return
 		}
+		s.gather()
 		s.mu.Lock()
 		r := s.next
 		s.next = nil
