@@ -78,7 +78,7 @@ func (s *scale) openDamaged(dir, what string) {
 	const asks = 10_000
 	found := 0
 	for i := range asks {
-		r := scaleRecord(i * (max(s.n/asks, 1)) % s.n)
+		r := scaleRecord(i * max(s.n/asks, 1) % s.n)
 		got, ok, err := values.Get(epoch, r.Key)
 		if err != nil || ok && string(got.Value) != string(r.Value) {
 			s.Fatalf("%x is %x, %v", r.Key, got.Value, err)

@@ -36,6 +36,7 @@ func opened(tb testing.TB, d disk, cfg Config) *Store {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	<-s.Ready()
 	return s
 }
 

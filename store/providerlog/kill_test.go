@@ -25,6 +25,7 @@ func child(dir string) {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
+	<-s.Ready()
 	for i := s.Len(); ; i++ {
 		if err := s.Add(epoch, multihash(i), provider(i%100)); err != nil {
 			fmt.Println("error", err)
@@ -40,19 +41,26 @@ func child(dir string) {
 	}
 }
 
-// TestKill kills a program that announces as fast as it can, again and again: all
+// TestKill kills a program that announces as fast as it can, again and again (KDHT_KILLS
+// says how often): all
 // that was synced is there, of the rest all up to some moment, and nothing is
 // damaged. Real files, a real process.
 func TestKill(t *testing.T) {
-	const rounds = 12
+	rounds := 12
+	if n := os.Getenv("KDHT_KILLS"); n != "" {
+		if _, err := fmt.Sscan(n, &rounds); err != nil {
+			t.Fatal(err)
+		}
+	}
 	dir := t.TempDir()
 	held := 0
 	for round := range rounds {
-		told := runAndKill(t, dir, 100+150*round)
+		told := runAndKill(t, dir, 100+150*(round%12))
 		s, err := Open(dir, Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
+		<-s.Ready()
 		st := s.Stats()
 		if st.Loaded.Damaged > 0 || st.Loaded.Lost > 0 || st.Records < max(held, told+1) {
 			t.Fatalf("round %d: %+v, %d records before, those up to %d synced", round, st, held, told)

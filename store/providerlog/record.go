@@ -122,6 +122,20 @@ func parseMark(b []byte) (m mark, err error) {
 	return m, nil
 }
 
+// tickOf returns when a payload says something was, 0 if it says nothing of the kind.
+func tickOf(b []byte) uint32 {
+	switch b[0] {
+	case kindAdd, kindAddAddrs:
+		r := reader{b: b[1:]}
+		r.uvarint32()
+		return r.uint32()
+	case kindRemove, kindMark:
+		r := reader{b: b[1:]}
+		return r.uint32()
+	}
+	return 0
+}
+
 func appendBytes(b, v []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
 }

@@ -22,7 +22,10 @@ type Stats struct {
 	LastError               string
 	// Compactions counts the passes over the log that dropped what is outdated.
 	Compactions uint64
-	Loaded      Loaded
+	// Loaded is what has been read of the log of earlier runs; Loading says that there
+	// is more.
+	Loaded  Loaded
+	Loading bool
 }
 
 // health counts what goes wrong.
@@ -54,8 +57,11 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		Records: s.index.Len(), Keys: s.index.Keys(),
 		WriteErrors: s.health.writeErrors.Load(), SyncErrors: s.health.syncErrors.Load(), LastError: s.health.lastError(),
-		Compactions: s.health.compactions.Load(), Loaded: s.loaded,
+		Compactions: s.health.compactions.Load(), Loading: !s.ready(),
 	}
+	s.loading.mu.Lock()
+	st.Loaded = s.loading.found
+	s.loading.mu.Unlock()
 	l := &s.tail
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,14 +63,15 @@ type Store struct {
 	work   work
 	closed atomic.Bool
 
-	health health
-	loaded Loaded
+	health  health
+	loading loading
 }
 
 // times is what a Store knows of time, in seconds.
 type times struct {
 	validity uint32 // of a record
 	quantum  uint32 // within which a repeated announcement is not logged again
+	logged   uint32 // the latest tick in the log of earlier runs
 
 	awake  atomic.Bool   // the index was told the time
 	waking sync.Mutex    // held while it becomes awake
@@ -88,8 +90,9 @@ type work struct {
 
 var _ store.Providers = (*Store)(nil)
 
-// Open opens the log kept in dir, an empty one if there is none, and reads it. The
-// error names what is wrong with dir and what to do.
+// Open opens the log kept in dir, an empty one if there is none, and reads it: what
+// takes longer than a second goes on while the store is used, see Ready. The error names
+// what is wrong with dir and what to do.
 func Open(dir string, cfg Config) (*Store, error) {
 	s := newStore(dir, cfg)
 	if err := s.disk.MkdirAll(dir); err != nil {
@@ -103,11 +106,19 @@ func Open(dir string, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("providerlog: locking %s: %w: make the directory writable, or choose another", dir, err)
 	}
 	s.lock = held
-	if err := s.load(); err != nil {
+	if err := s.survey(); err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
+	segments := slices.Clone(s.tail.sealed)
 	s.work.ended.Go(s.write)
 	s.work.ended.Go(s.keep)
+	s.work.ended.Go(func() { s.load(segments) })
+	late := time.NewTimer(headStart)
+	defer late.Stop()
+	select {
+	case <-s.loading.done:
+	case <-late.C:
+	}
 	return s, nil
 }
 
@@ -134,6 +145,8 @@ func newStore(dir string, cfg Config) *Store {
 	s.times.validity, s.times.quantum = validity, validity/256+1
 	s.tail.limits = limits{segment: maxSegment, pending: cfg.MaxPending, roomy: roomy, span: max(validity/spans, 1)}
 	s.tail.kick = make(chan struct{}, 1)
+	s.tail.reading = true
+	s.loading.done = make(chan struct{})
 	return s
 }
 
@@ -178,9 +191,19 @@ func (s *Store) Remove(key, id []byte) {
 	if s.closed.Load() {
 		return
 	}
-	if r, found := s.index.Find(key, id); found {
-		s.index.Remove(key, id)
-		s.tail.remove(max(r.Added, s.index.Latest()), key, id)
+	r, found := s.index.Find(key, id)
+	ready := s.ready()
+	if !found && ready {
+		return
+	}
+	at := max(r.Added, s.index.Latest(), s.times.logged)
+	s.index.Remove(key, id)
+	s.tail.remove(at, key, id)
+	if !ready {
+		if s.loading.removed == nil {
+			s.loading.removed = make(map[served]uint32)
+		}
+		s.loading.removed[served{string(key), string(id)}] = at
 	}
 }
 
@@ -190,7 +213,7 @@ func (s *Store) NextDeadline() time.Time {
 	switch {
 	case s.times.awake.Load():
 		return s.index.NextDeadline()
-	case s.index.Len() > 0:
+	case s.index.Len() > 0 || !s.ready():
 		return time.Unix(0, max(s.tail.lastMark().wall, 1))
 	}
 	return time.Time{}
@@ -229,10 +252,13 @@ func (s *Store) wake(now time.Time) {
 	if s.times.awake.Load() {
 		return
 	}
-	last := s.tail.lastMark()
-	if last.tick > 0 {
+	t := s.times.logged // whatever the clocks say
+	if last := s.tail.lastMark(); last.tick > 0 {
 		boot, up := s.uptime()
-		s.index.Resume(now, last.tick+last.elapsed(now, boot, up, s.times.validity/2))
+		t = max(t, last.tick+last.elapsed(now, boot, up, s.times.validity/2))
+	}
+	if t > 0 {
+		s.index.Resume(now, t)
 	}
 	s.setMark(now, s.index.Tick(now))
 	s.times.awake.Store(true)

@@ -24,8 +24,8 @@ type tail struct {
 	waiting int        // bytes in them and in those being written
 	room    buffers
 
-	compacting bool
-	base       int64 // size of the log after the last compaction
+	reading bool  // the sealed segments, for the index or to compact them: none is deleted else
+	base    int64 // size of the log after the last compaction
 
 	appended, unlogged uint64 // announcements and removals
 }
@@ -291,7 +291,7 @@ func (l *tail) takeOld(t, validity uint32) (old []*segment) {
 		l.seal()
 	}
 	n := 0
-	for !l.compacting && n < min(len(l.sealed), oldAtOnce) && l.sealed[n].f == nil && l.sealed[n].complete() && tooOld(l.sealed[n]) {
+	for !l.reading && n < min(len(l.sealed), oldAtOnce) && l.sealed[n].f == nil && l.sealed[n].complete() && tooOld(l.sealed[n]) {
 		n++
 	}
 	old = l.sealed[:n:n]
@@ -308,10 +308,10 @@ func (l *tail) crowded() []*segment {
 	for n < len(l.sealed) && l.sealed[n].f == nil && l.sealed[n].complete() {
 		n++
 	}
-	if n == 0 || l.total() <= l.limits.roomy+2*l.base {
+	if n == 0 || l.reading || l.total() <= l.limits.roomy+2*l.base {
 		return nil
 	}
-	l.compacting = true
+	l.reading = true
 	return slices.Clone(l.sealed[:n])
 }
 
@@ -320,8 +320,16 @@ func (l *tail) crowded() []*segment {
 func (l *tail) compacted() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.compacting = false
+	l.reading = false
 	l.base = l.total()
+}
+
+// loaded tells that all segments of earlier runs are read; what is still valid of them
+// would take about base bytes.
+func (l *tail) loaded(base int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reading, l.base = false, base
 }
 
 func (l *tail) total() (n int64) {

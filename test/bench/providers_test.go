@@ -266,7 +266,8 @@ func fill(tb testing.TB, s announcing, n int) {
 }
 
 // BenchmarkProviderLog fills a log with -records records and opens it again. It
-// reports what they take on the disk and in memory, what opening takes, and how
+// reports what they take on the disk and in memory, what opening takes, also until all
+// are read, and how
 // long it takes to forget them all and the longest step of that.
 func BenchmarkProviderLog(b *testing.B) {
 	for b.Loop() {
@@ -281,6 +282,8 @@ func BenchmarkProviderLog(b *testing.B) {
 		start := time.Now()
 		s = openLog(b, dir, *records)
 		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/open")
+		<-s.Ready()
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/all-read")
 		b.ReportMetric(float64(heap()-before)/float64(*records), "heap-B/record")
 		if s.Len() != *records {
 			b.Fatalf("%d records of %d", s.Len(), *records)
