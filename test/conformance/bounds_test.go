@@ -363,7 +363,9 @@ func TestStrayAnswersAreSkipped(t *testing.T) {
 		step(answer),
 	}}
 	overEach(t, func(t *testing.T, transport string) {
-		c.run(t, transport, false)
-		c.run(t, transport, true)
+		c.run(t, transport, false, private)
+		for _, in := range []overlay{private, publicNet, localNet} {
+			c.run(t, transport, true, in)
+		}
 	})
 }

@@ -19,7 +19,7 @@ type clientPeer struct {
 }
 
 // newClient makes a client that is connected to the server.
-func newClient(t *testing.T, transport string, server host.Host) clientPeer {
+func newClient(t *testing.T, transport string, server host.Host, in overlay) clientPeer {
 	t.Helper()
 	h, err := newHost(transport, freshKey(t), true)
 	if err != nil {
@@ -27,7 +27,7 @@ func newClient(t *testing.T, transport string, server host.Host) clientPeer {
 	}
 	t.Cleanup(func() { _ = h.Close() })
 	nobody := func(peer.AddrInfo) bool { return false }
-	dht, err := kdht.New(h, kdht.V1ProtocolOverride(clientProtocol), kdht.Mode(kdht.ModeClient), kdht.RoutingTableFilter(nobody))
+	dht, err := kdht.New(h, append(in.options(kdht.ModeClient), kdht.RoutingTableFilter(nobody))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,14 +14,11 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 
 	ours "github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/routing/kademlia"
 )
-
-const clientProtocol = protocol.ID("/kdht/kad/1.0.0")
 
 // scripted is a server that does what the present step says. Arrivals of
 // anything but the step's request are answered as a lonely deployed peer would.
@@ -141,7 +138,7 @@ func TestClientExchanges(t *testing.T) {
 				kind := map[bool]string{false: "fresh", true: "reused"}[reused]
 				t.Run(strings.Join([]string{transport, kind, c.Name}, "/"), func(t *testing.T) {
 					t.Parallel()
-					c.run(t, transport, reused)
+					c.run(t, transport, reused, private)
 				})
 			}
 		}
@@ -152,7 +149,7 @@ func TestClientExchanges(t *testing.T) {
 // ten seconds, so it does not count.
 var playing = make(chan struct{}, 8)
 
-func (c *clientCase) run(t *testing.T, transport string, reused bool) {
+func (c *clientCase) run(t *testing.T, transport string, reused bool, in overlay) {
 	if !strings.HasPrefix(c.Name, "silence") {
 		playing <- struct{}{}
 		defer func() { <-playing }()
@@ -163,8 +160,8 @@ func (c *clientCase) run(t *testing.T, transport string, reused bool) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	server.SetStreamHandler(clientProtocol, script.serve)
-	client := newClient(t, transport, server)
+	server.SetStreamHandler(in.protocol, script.serve)
+	client := newClient(t, transport, server, in)
 	if reused {
 		ping := clientStep{Server: []arrival{{FramesOut: []frame{{4, 8, 5, 0x50, 1}}}}, Expect: clientResult{Pong: true}}
 		ping.Request.Type = "PING"

@@ -4,7 +4,8 @@
 // It holds tests only. Every exchange of protocol/testdata/exchanges.json is
 // replayed, byte for byte, on raw libp2p streams against a running server, once
 // over TCP and once over QUIC; every case of client_exchanges.json is played by
-// a scripted server against our client. Where wire.md §22 lets kdht do
+// a scripted server against our client. TestPresets replays the rows of §21 once more
+// under the protocol ids and settings of IPFS nodes' networks. Where wire.md §22 lets kdht do
 // otherwise, the entry concerned is named in the table of deviations, so that
 // no expectation is loosened in silence.
 //

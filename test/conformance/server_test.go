@@ -15,6 +15,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/kdht/kdht"
+	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/store"
 )
 
@@ -36,6 +37,9 @@ func startServer(h host.Host, s setup) (*server, error) {
 		return nil, err
 	}
 	opts := []kdht.Option{kdht.V1ProtocolOverride(protocol.ID(s.Protocol)), kdht.Validator(rules), kdht.AddressFilter(filter)}
+	if s.preset != nil {
+		opts = append(onLoopback(*s.preset, kdht.ModeServer), opts...)
+	}
 	if !s.Values {
 		opts = append(opts, kdht.DisableValues())
 	}
@@ -50,6 +54,12 @@ func startServer(h host.Host, s setup) (*server, error) {
 	}
 	dht, err := kdht.New(h, opts...)
 	return &server{host: h, dht: dht}, err
+}
+
+// onLoopback makes a preset fit for this machine alone: any address passes, and nobody
+// is dialed but who is given.
+func onLoopback(preset routing.Config, mode kdht.ModeOpt) []kdht.Option {
+	return []kdht.Option{kdht.Preset(preset), kdht.BootstrapPeers(), kdht.AddressProfile(kdht.ProfilePrivate), kdht.Mode(mode)}
 }
 
 func (s *server) close() error { return s.dht.Close() }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/kdht/kdht/routing"
 )
 
 // exchange is one entry of exchanges.json (its README names every field).
@@ -120,7 +122,9 @@ type setup struct {
 	OwnValues     []ownValue
 	OwnProvides   []string
 
-	auto bool // the mode follows reachability; for this package's own set-ups
+	// For this package's own set-ups.
+	auto   bool            // the mode follows reachability
+	preset *routing.Config // what the server begins with; nil: a private network
 }
 
 // What a set-up's address filter does.
