@@ -77,6 +77,15 @@ func WithReport(ctx context.Context, r *Report) context.Context { return routing
 // come in.
 func Quorum(n int) core.Option { return routing.Quorum(n) }
 
+// LookupEvent is one step of one lookup; see RegisterForLookupEvents.
+type LookupEvent = routing.LookupEvent
+
+// RegisterForLookupEvents returns a context under which operations tell each step of
+// their lookups; see routing.RegisterForLookupEvents.
+func RegisterForLookupEvents(ctx context.Context) (context.Context, <-chan *LookupEvent) {
+	return routing.RegisterForLookupEvents(ctx)
+}
+
 // Republish makes PutValue keep the value stored: it is put again every 22 h, until
 // DHT.StopRepublishing or until it is not valid any more. See PublishedStore.
 func Republish() core.Option { return routing.Republish() }

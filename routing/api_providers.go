@@ -51,7 +51,7 @@ func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) error {
 	if !announce {
 		return nil
 	}
-	_, err = d.run(ctx, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+	_, err = d.run(ctx, key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.Provide(now, key, done)
 	})
 	if again := d.keepProviding(key, err == nil); err == nil {
@@ -154,15 +154,15 @@ func (d *DHT) findProviders(ctx context.Context, key []byte, count int, found fu
 	if f.enough() {
 		return nil
 	}
-	searching, stop := context.WithCancel(ctx)
-	defer stop()
-	_, err = d.run(searching, func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+	searching, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	_, err = d.run(searching, key, func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.FindProviders(now, key, count, func(c *kademlia.Contact) {
 			op.tell(func() {
 				info := addrInfo(c)
 				publish(op.ctx, core.QueryEvent{Type: core.Provider, ID: c.ID, Responses: []*peer.AddrInfo{&info}})
 				if f.take(info); f.enough() {
-					stop()
+					stop(errEnough)
 				}
 			})
 		}, done)
@@ -172,6 +172,9 @@ func (d *DHT) findProviders(ctx context.Context, key []byte, count int, found fu
 	}
 	return err
 }
+
+// errEnough is why a search ends that has found as much as was asked for.
+var errEnough = errors.New("kdht: found enough")
 
 // storedProvider returns a provider of our own store, with the addresses we know
 // of it if none are stored.

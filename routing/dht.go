@@ -95,6 +95,7 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 		observers: &observers{byQuery: make(map[kademlia.QueryID]*operation), ranks: newRanks(t)},
 		book:      &book{transport: t, filter: cfg.Filters.take()},
 	}
+	d.observers.dialed = func(p peer.ID) bool { return !d.book.Connected(p) }
 	d.loop = newLoop(d.closing)
 	d.network = &network{ctx: d.ctx, loop: d.loop, transport: t, client: newClient(s, d.cfg.K)}
 	if d.loop.node, err = kademlia.NewNode(d.nodeConfig()); err != nil {

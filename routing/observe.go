@@ -11,20 +11,24 @@ import (
 )
 
 // observers dispatches what the node traces to the operations whose contexts
-// subscribe to libp2p's query events, and what changes in its table to the host. It
+// subscribe to libp2p's query events or to lookup events, and what changes in its table to the host. It
 // belongs to the loop.
 type observers struct {
 	byQuery  map[kademlia.QueryID]*operation
 	starting *operation // its query's id is not known yet
+	started  uint64     // operations so far
 	dirty    bool       // the table has changed since last looked at
 	ranks    *ranks
+	dialed   func(peer.ID) bool // whether a request to a peer needs a dial
 }
 
 // start runs one starting call for op and observes its query if op's context
 // asks for it. A query may trace and even end before its id is known.
 func (o *observers) start(op *operation, call func(done func(time.Time, kademlia.Result)) kademlia.QueryID) kademlia.QueryID {
-	observed := core.SubscribesToQueryEvents(op.ctx)
+	observed := core.SubscribesToQueryEvents(op.ctx) || op.lookups != nil
 	ended := false
+	o.started++
+	op.id = o.started
 	if observed {
 		o.starting = op
 	}
@@ -32,6 +36,7 @@ func (o *observers) start(op *operation, call func(done func(time.Time, kademlia
 	id = call(func(_ time.Time, r kademlia.Result) {
 		ended = true
 		delete(o.byQuery, id)
+		op.ended(&r)
 		op.end(r)
 	})
 	o.starting = nil
@@ -68,28 +73,35 @@ func (o *observers) of(q kademlia.QueryID) *operation {
 func (o *observers) trace() *kademlia.Trace {
 	return &kademlia.Trace{
 		Asking: func(q kademlia.QueryID, to *kademlia.Contact, hop int) {
-			o.of(q).publish(core.QueryEvent{Type: core.SendingQuery, ID: to.ID, Extra: "hop " + strconv.Itoa(hop)})
+			if op := o.of(q); op != nil {
+				if o.dialed(to.ID) {
+					op.publish(core.QueryEvent{Type: core.DialingPeer, ID: to.ID})
+				}
+				op.publish(core.QueryEvent{Type: core.SendingQuery, ID: to.ID, Extra: "hop " + strconv.Itoa(hop)})
+				op.lookup(LookupEvent{Request: &LookupUpdateEvent{Waiting: []*PeerKadID{place(to)}, Hop: hop}})
+			}
 		},
 		Answered: func(q kademlia.QueryID, from *kademlia.Contact, closer []*kademlia.Contact) {
 			if op := o.of(q); op != nil {
 				op.publish(core.QueryEvent{Type: core.PeerResponse, ID: from.ID, Responses: responses(closer)})
+				answer := &LookupUpdateEvent{Source: place(from), Queried: []*PeerKadID{place(from)}, Heard: places(closer)}
+				op.lookup(LookupEvent{Response: answer})
 			}
 		},
 		Failed: func(q kademlia.QueryID, to *kademlia.Contact, err error) {
-			o.of(q).publish(core.QueryEvent{Type: core.QueryError, ID: to.ID, Extra: err.Error()})
+			if op := o.of(q); op != nil {
+				op.publish(core.QueryEvent{Type: core.QueryError, ID: to.ID, Extra: err.Error()})
+				failure := &LookupUpdateEvent{Source: place(to), Unreachable: []*PeerKadID{place(to)}, Cause: err.Error()}
+				op.lookup(LookupEvent{Response: failure})
+			}
 		},
 		Admitted: func(*kademlia.Contact) { o.dirty = true },
 		Evicted:  func(*kademlia.Contact, error) { o.dirty = true },
 	}
 }
 
-// publish has ev published to the operation's context, if there is one that
-// observes.
-func (op *operation) publish(ev core.QueryEvent) {
-	if op != nil {
-		op.tell(func() { publish(op.ctx, ev) })
-	}
-}
+// publish has ev published to the operation's context.
+func (op *operation) publish(ev core.QueryEvent) { op.tell(func() { publish(op.ctx, ev) }) }
 
 // publish gives an event to the context's subscriber and waits for it to take
 // it, or for the context's end.

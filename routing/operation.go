@@ -16,9 +16,12 @@ import (
 // Invariant: the loop never waits for the consumer; what waits is bounded by the
 // bounds of one query.
 type operation struct {
-	dht    *DHT
-	ctx    context.Context
-	result chan kademlia.Result // gets one
+	dht     *DHT
+	id      uint64 // the loop's; no other of this DHT has it
+	ctx     context.Context
+	key     []byte               // what is looked up
+	lookups *lookupEvents        // nil if nobody wants them
+	result  chan kademlia.Result // gets one
 
 	mu   sync.Mutex
 	news []func()
@@ -28,16 +31,16 @@ type operation struct {
 // starter starts a query on the node and passes done on to it.
 type starter func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID
 
-// run starts a query and waits until it ends, delivering what it finds. When ctx
+// run starts a query for key and waits until it ends, delivering what it finds. When ctx
 // ends before, so does the query, and what was found by then is returned with
 // ctx's error. The context's Report is filled in in any case.
-func (d *DHT) run(ctx context.Context, start starter) (kademlia.Result, error) {
+func (d *DHT) run(ctx context.Context, key []byte, start starter) (kademlia.Result, error) {
 	if err := d.turns.take(ctx, d.closing); err != nil {
 		return kademlia.Result{}, err
 	}
 	within, cancel := d.within(ctx)
 	defer cancel()
-	op := &operation{dht: d, ctx: within, result: make(chan kademlia.Result, 1), wake: make(chan struct{}, 1)}
+	op := &operation{dht: d, ctx: within, key: key, lookups: registration(ctx), result: make(chan kademlia.Result, 1), wake: make(chan struct{}, 1)}
 	r, err := op.run(start)
 	fillReport(ctx, r.Report)
 	if errors.Is(err, ErrNoPeers) && d.loop.node.View().Len() == 0 {

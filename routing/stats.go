@@ -110,6 +110,13 @@ func (d *DHT) Buckets() []kademlia.BucketInfo {
 	return buckets
 }
 
+// DumpQueries describes the operations under way, the oldest first, those of the
+// table's own upkeep included; nil after Close.
+func (d *DHT) DumpQueries() []kademlia.QueryInfo {
+	queries, _ := ask(d.loop, func(time.Time) []kademlia.QueryInfo { return d.loop.node.Queries() })
+	return queries
+}
+
 // Mode returns ModeServer or ModeClient: whether we serve others just now.
 func (d *DHT) Mode() Mode {
 	m, _ := d.role.now()

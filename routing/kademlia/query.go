@@ -267,6 +267,7 @@ func (q *query) finish(now time.Time, err error) {
 	delete(q.node.queries, q.id)
 	r := Result{Err: err}
 	if q.lookup != nil {
+		r.Stopped = err == nil && q.spread == nil && !q.lookup.Done()
 		r.Closest = q.lookup.appendAnswered(nil, q.node.cfg.K)
 	}
 	q.report.Duration = now.Sub(q.started)

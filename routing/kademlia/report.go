@@ -42,6 +42,8 @@ type Result struct {
 	// (FindProviders); the one contact asked for (FindPeer).
 	Providers []*Contact
 	Report    Report
+	// Stopped says that the goal was reached before the walk's end.
+	Stopped bool
 	// Err is nil, or wraps one of this package's errors.
 	Err error
 }
