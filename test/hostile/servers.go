@@ -1,10 +1,12 @@
 package hostile
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,13 +58,11 @@ func lies(_ context.Context, s *Assault, long time.Duration) error {
 	}
 	told := s.counts.of("hostile answers")
 	var number atomic.Uint64
+	all := encodedLies(addrs)
 	answer := func(request *raw.Answer) []byte {
 		told.Add(1)
-		m := raw.Message{Type: request.Type, Closer: invented(number.Add(1), addrs)}
-		if request.Type == raw.GetProviders {
-			m.Providers = m.Closer[:100]
-		}
-		return m.Frame()
+		n := number.Add(1)
+		return all[request.Type%len(all)][n%lieForms].tell(n)
 	}
 	hosts, err := s.peers(4, func(i int) raw.Config {
 		return raw.Config{Listen: tcp(raw.Source(i)), Source: raw.Source(i), Protocol: s.Protocol, Serve: serve(answer)}
@@ -79,9 +79,50 @@ func lies(_ context.Context, s *Assault, long time.Duration) error {
 	return ctx.Err()
 }
 
+// lie is an encoded answer of invented peers, each at 20 addresses, and where in it
+// their ids are: so it costs the liars next to nothing to invent others, and the
+// machine is the target's.
+type lie struct {
+	frame []byte
+	ids   []int
+}
+
+// lieForms is how many lies of a type there are, that differ in their addresses.
+const lieForms = 8
+
+// encodedLies makes lies for each type of request.
+func encodedLies(addrs [][]byte) (all [raw.Ping][lieForms]lie) {
+	for t := range all {
+		for i := range all[t] {
+			m := raw.Message{Type: t, Closer: invented(uint64(i), addrs)}
+			if t == raw.GetProviders {
+				m.Providers = invented(lieForms+uint64(i), addrs)[:100]
+			}
+			l, at := lie{frame: m.Frame()}, 0
+			for _, p := range slices.Concat(m.Closer, m.Providers) {
+				at += bytes.Index(l.frame[at:], p.ID) + len(p.ID)
+				l.ids = append(l.ids, at-32)
+			}
+			all[t][i] = l
+		}
+	}
+	return all
+}
+
+// tell returns the lie with ids that were in no other.
+func (l lie) tell(number uint64) []byte {
+	b, rng := bytes.Clone(l.frame), raw.Rand(number, 3)
+	for _, at := range l.ids {
+		for i := 0; i < 32; i += 8 {
+			binary.LittleEndian.PutUint64(b[at+i:], rng.Uint64())
+		}
+	}
+	return b
+}
+
 // invented are peers that nobody is, each at 20 of the addresses.
 func invented(number uint64, addrs [][]byte) []raw.Peer {
-	rng := raw.Rand(number, 3)
+	rng := raw.Rand(number, 4)
 	peers := make([]raw.Peer, 1000)
 	for i := range peers {
 		id := append([]byte{0x12, 0x20}, raw.Bytes(rng, 32)...)
