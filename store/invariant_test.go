@@ -165,6 +165,7 @@ func checkPages(t *rapid.T, p *pages, each func(k *spot)) {
 		t.Fatalf("BUG: %d pages from %d distances", len(p.list), len(p.from))
 	}
 	crowds := 0
+	checkSlabs(t, &p.slabs, p.list)
 	for i := range p.list {
 		pg := &p.list[i]
 		if pg.keys == 0 || pg.used() > len(pg.b) || len(pg.b) > maxSlab {

@@ -1,9 +1,6 @@
 package store
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "encoding/binary"
 
 // ident is what a key is known by in the index: its distance from this peer, as far
 // as the leading 64 bits tell it, and 16 more bits of its place in the keyspace. Two
@@ -24,6 +21,7 @@ type ident struct {
 type page struct {
 	b           []byte
 	keys, words uint16
+	chunk       uint32 // where b is: see slabs
 }
 
 const (
@@ -177,47 +175,4 @@ func (p *page) cut(i int, to *page) {
 	copy(p.b[10*i:], p.b[counts:counts+i])
 	copy(p.b[keySize*i:], p.b[from:from+wordSize*at])
 	p.keys, p.words = uint16(i), uint16(at)
-}
-
-// slabSizes are how large the memory of a page may be. All are sizes the Go runtime
-// allocates without waste.
-var slabSizes = [...]int{128, 256, 512, 1024, 1536, 2048, 2304, 2688, 3072, 3456, 4096}
-
-const maxSlab = 4096
-
-// sparesKept is how much unused memory of each size a shard keeps.
-const sparesKept = 4
-
-// slabs is a shard's memory for pages. It is used again by itself, so that growing
-// makes no work for the garbage collector and a full store takes little more than
-// what it holds.
-type slabs struct{ spare [len(slabSizes)][][]byte }
-
-// get returns memory for at least n bytes.
-func (s *slabs) get(n int) []byte {
-	at, _ := slices.BinarySearch(slabSizes[:], n)
-	if at == len(slabSizes) {
-		return make([]byte, n) // a page that could not be split
-	}
-	if k := len(s.spare[at]); k > 0 {
-		b := s.spare[at][k-1]
-		s.spare[at] = s.spare[at][:k-1]
-		return b
-	}
-	return make([]byte, slabSizes[at])
-}
-
-func (s *slabs) put(b []byte) {
-	at, found := slices.BinarySearch(slabSizes[:], cap(b))
-	if found && len(s.spare[at]) < sparesKept {
-		s.spare[at] = append(s.spare[at], b[:cap(b)])
-	}
-}
-
-// resize gives p memory for need bytes, no less than it uses.
-func (s *slabs) resize(p *page, need int) {
-	b := s.get(need)
-	copy(b, p.b[:p.used()])
-	s.put(p.b)
-	p.b = b
 }

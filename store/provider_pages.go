@@ -167,7 +167,8 @@ func (p *pages) removeKey(s *spot) {
 func (p *pages) reserve(i int) (moved bool) {
 	const more = keySize + wordSize
 	if len(p.list) == 0 {
-		p.from, p.list = append(p.from, 0), append(p.list, page{b: p.slabs.get(more)})
+		p.from, p.list = append(p.from, 0), append(p.list, page{})
+		p.slabs.get(&p.list[0], more)
 		return false
 	}
 	pg := &p.list[i]
@@ -179,6 +180,7 @@ func (p *pages) reserve(i int) (moved bool) {
 		return true
 	}
 	p.slabs.resize(pg, need)
+	p.slabs.clean(p.list)
 	return false
 }
 
@@ -196,7 +198,8 @@ func (p *pages) split(i int) bool {
 	}
 	far := pg.far(mid)
 	at := pg.start(mid)
-	upper := page{b: p.slabs.get(keySize*(n-mid) + wordSize*(int(pg.words)-at))}
+	var upper page
+	p.slabs.get(&upper, keySize*(n-mid)+wordSize*(int(pg.words)-at))
 	pg.cut(mid, &upper)
 	p.slabs.resize(pg, pg.used())
 	p.list = slices.Insert(p.list, i+1, upper)
@@ -207,7 +210,7 @@ func (p *pages) split(i int) bool {
 // tidyEmpty drops page i if it is empty.
 func (p *pages) tidyEmpty(i int) {
 	if p.list[i].keys == 0 {
-		p.slabs.put(p.list[i].b)
+		p.slabs.put(&p.list[i])
 		p.drop(i)
 	}
 }
@@ -227,6 +230,7 @@ func (p *pages) tidy(i int) (other bool) {
 	if pg := &p.list[i]; pg.used() <= len(pg.b)/2 && len(pg.b) > slabSizes[0] {
 		p.slabs.resize(pg, pg.used())
 	}
+	p.slabs.clean(p.list)
 	return other
 }
 
@@ -245,8 +249,9 @@ func (p *pages) drop(i int) {
 // join appends the keys of page i+1 to page i.
 func (p *pages) join(i int) {
 	lo, hi := p.list[i], p.list[i+1]
-	b := p.slabs.get(lo.used() + hi.used())
-	k := b[:0]
+	both := page{keys: lo.keys + hi.keys, words: lo.words + hi.words}
+	p.slabs.get(&both, lo.used()+hi.used())
+	k := both.b[:0]
 	for _, part := range [...]func(*page) []byte{
 		func(p *page) []byte { return p.b[:p.checks()] },
 		func(p *page) []byte { return p.b[p.checks():p.counts()] },
@@ -255,8 +260,8 @@ func (p *pages) join(i int) {
 	} {
 		k = append(append(k, part(&lo)...), part(&hi)...)
 	}
-	p.list[i] = page{b: b, keys: lo.keys + hi.keys, words: lo.words + hi.words}
-	p.slabs.put(lo.b)
-	p.slabs.put(hi.b)
+	p.list[i] = both
+	p.slabs.put(&lo)
+	p.slabs.put(&hi)
 	p.drop(i + 1)
 }

@@ -32,6 +32,7 @@ func (s *shard) init(store *ProviderStore, i int) {
 	s.maxRecords = (cfg.MaxRecords + n - 1) / n
 	s.validity = seconds(cfg.Validity)
 	s.sampler.rand.Seed(cfg.Seed, uint64(i))
+	s.pages.slabs.arena = store.arena
 	s.pages.crowds.random.Seed(cfg.Seed, uint64(n+i))
 }
 
@@ -234,5 +235,6 @@ func (s *shard) discard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.store.size.Add(-int64(s.records))
+	s.pages.slabs.discard()
 	s.pages, s.keys, s.records, s.sweep = pages{}, 0, 0, sweep{}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ type ProviderStore struct {
 	clock  clock
 	radius radius
 	book   book
+	arena  *arena
 	shards []shard
 	next   deadline
 	size   atomic.Int64
@@ -49,7 +51,8 @@ var _ Providers = (*ProviderStore)(nil)
 // NewProviders returns an empty store.
 func NewProviders(cfg ProvidersConfig) *ProviderStore {
 	cfg = cfg.withDefaults()
-	s := &ProviderStore{cfg: cfg}
+	s := &ProviderStore{cfg: cfg, arena: new(arena)}
+	runtime.AddCleanup(s, (*arena).close, s.arena) // of one that nobody closes
 	n := cfg.shards()
 	s.book.init(&s.cfg, n)
 	s.shards = make([]shard, n)
@@ -144,6 +147,7 @@ func (s *ProviderStore) Close() error {
 	for i := range s.shards {
 		s.shards[i].discard()
 	}
+	s.arena.close()
 	s.book.discard()
 	s.next.at.Store(0)
 	return nil
