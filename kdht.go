@@ -25,7 +25,8 @@
 // public keys; /imm/<sha-256>, content that names itself; /mut/<peer id>/<name>,
 // signed by the peer, where the higher sequence wins. Nobody can overwrite
 // another's value. NamespacedValidator adds kinds of your own, ProtocolPrefix
-// makes the network yours.
+// makes the network yours. Preset joins other networks: amino.Config() the public
+// one of IPFS nodes, amino.LANConfig() theirs of local networks, and NewDual both.
 //
 // Contexts bound every operation: when one ends, the operation returns what was
 // found so far and the context's error. What an operation did is told by
@@ -42,6 +43,7 @@ import (
 	"context"
 
 	"github.com/kdht/kdht/routing"
+	"github.com/kdht/kdht/routing/dual"
 	"github.com/libp2p/go-libp2p/core/host"
 	core "github.com/libp2p/go-libp2p/core/routing"
 )
@@ -68,6 +70,21 @@ func New(h host.Host, opts ...Option) (*DHT, error) {
 		return nil, err
 	}
 	return routing.New(h, cfg)
+}
+
+// NewDual starts a DHT in each of two networks on h and makes one router of them: a
+// public one and that of the machines around, as Preset(amino.Config()) and
+// Preset(amino.LANConfig()). See package dual.
+func NewDual(h host.Host, wan, lan []Option) (*dual.DHT, error) {
+	w, err := Configure(wan...)
+	if err != nil {
+		return nil, err
+	}
+	l, err := Configure(lan...)
+	if err != nil {
+		return nil, err
+	}
+	return dual.New(h, w, l)
 }
 
 // WithReport returns a context under which the next operation fills in r.

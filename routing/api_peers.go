@@ -171,6 +171,10 @@ func (d *DHT) Refresh(ctx context.Context) error {
 	}
 }
 
+// ForceRefresh is RefreshRoutingTable: every refresh that is asked for looks into all
+// parts of the keyspace, however lately that was done.
+func (d *DHT) ForceRefresh() <-chan error { return d.RefreshRoutingTable() }
+
 // RefreshRoutingTable is Refresh for who does not want to wait: the channel gets
 // its error, or nil, when it is over.
 func (d *DHT) RefreshRoutingTable() <-chan error {

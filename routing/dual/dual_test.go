@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/kdht/kdht/routing/amino"
 	"github.com/kdht/kdht/routing/dual"
 	"github.com/kdht/kdht/store"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -133,6 +135,15 @@ func world(t *testing.T) (w, l member, d *dual.DHT, h host.Host) {
 		}
 	}
 	return w, l, d, h
+}
+
+// publicKey is a host's public key and the key of its record.
+func publicKey(h host.Host) (value []byte, name string) {
+	value, err := crypto.MarshalPublicKey(h.Peerstore().PubKey(h.ID()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	return value, core.KeyForPublicKey(h.ID())
 }
 
 func content(t *testing.T, name string) cid.Cid {

@@ -66,6 +66,7 @@ func TestOptions(t *testing.T) {
 		}},
 		"AddressProfile":     {kdht.AddressProfile(kdht.ProfileLAN), func(c *routing.Config) bool { return c.Filters.Profile == profile.LAN }},
 		"AddressFilter":      {kdht.AddressFilter(func(a []multiaddr.Multiaddr) []multiaddr.Multiaddr { return a }), func(c *routing.Config) bool { return c.Filters.Addresses != nil }},
+		"SubnetDiversity":    {kdht.SubnetDiversity(), func(c *routing.Config) bool { return c.Filters.Subnets }},
 		"QueryFilter":        {kdht.QueryFilter(func(peer.AddrInfo) bool { return true }), func(c *routing.Config) bool { return c.Filters.Query != nil }},
 		"RoutingTableFilter": {kdht.RoutingTableFilter(func(peer.AddrInfo) bool { return true }), func(c *routing.Config) bool { return c.Filters.Table != nil }},
 	} {
