@@ -146,5 +146,5 @@ func newResourceManager(protocols []protocol.ID, inbound int, room room, opts ..
 	if err != nil {
 		return nil, err
 	}
-	return newFairPending(m), nil
+	return newFairPending(&windows{ResourceManager: m}), nil
 }
