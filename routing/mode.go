@@ -72,6 +72,7 @@ type role struct {
 	mu      sync.Mutex // guards all below
 	steady  steadiness
 	pending *time.Timer // nil if nothing is to change
+	wanted  bool        // what is to be, if something is
 	ended   bool
 	serving bool
 	reason  string
@@ -91,6 +92,9 @@ func (r *role) follow(reachability corenetwork.Reachability) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	serve, reason := r.mode.serves(reachability)
+	if r.pending != nil && r.wanted == serve {
+		return // it is being waited for already
+	}
 	if r.coming = ""; r.pending != nil {
 		r.pending.Stop()
 		r.pending = nil
@@ -119,7 +123,7 @@ func (r *role) later(hold time.Duration, serve bool, reason string) {
 			r.steady.changed(time.Now())
 		}
 	})
-	r.pending = timer
+	r.pending, r.wanted = timer, serve
 }
 
 // turn makes us serve or not. If we cannot, the reason says why, and so does the

@@ -30,6 +30,16 @@ func TestModeIsHeld(t *testing.T) {
 			expect("and no longer", ModeClient, "not reachable from outside")
 			time.Sleep(14 * time.Second)
 		}
+		f.reachable(corenetwork.ReachabilityPublic) // told twice is no break
+		time.Sleep(10 * time.Second)
+		f.reachable(corenetwork.ReachabilityPublic)
+		time.Sleep(5*time.Second + 1)
+		expect("told twice", ModeServer, "reachable from outside")
+		time.Sleep(2 * time.Hour)
+		f.reachable(corenetwork.ReachabilityPrivate)
+		time.Sleep(time.Minute)
+		expect("not reachable", ModeClient, "not reachable from outside")
+		time.Sleep(2 * time.Hour)
 		wanted := corenetwork.ReachabilityPublic
 		for _, hold := range []time.Duration{15, 30, 60, 120, 240, 480, 600, 600} {
 			was := d.Mode()

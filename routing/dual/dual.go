@@ -34,6 +34,9 @@ import (
 type DHT struct {
 	WAN, LAN *routing.DHT
 
+	ctx context.Context // ends with the DHT
+	end context.CancelFunc
+
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup // what spawn has started
@@ -61,13 +64,17 @@ func New(h host.Host, wan, lan routing.Config) (*DHT, error) {
 
 // Of makes one router of two that run already, and takes them over: Close closes
 // them.
-func Of(wan, lan *routing.DHT) *DHT { return &DHT{WAN: wan, LAN: lan} }
+func Of(wan, lan *routing.DHT) *DHT {
+	ctx, end := context.WithCancel(context.Background())
+	return &DHT{WAN: wan, LAN: lan, ctx: ctx, end: end}
+}
 
 // Close ends both.
 func (d *DHT) Close() error {
 	d.mu.Lock()
 	d.closed = true
 	d.mu.Unlock()
+	d.end()
 	d.once.Do(func() {
 		var of [2]error
 		var ending sync.WaitGroup
@@ -91,6 +98,14 @@ func (d *DHT) spawn(f func()) bool {
 	}
 	d.running.Go(f)
 	return true
+}
+
+// within returns ctx, ended also by the DHT's end: nobody waits for who has given up
+// receiving.
+func (d *DHT) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(d.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // ID returns this peer's id.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/kdht/kdht/host/build"
+	kprotocol "github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/routing/amino"
@@ -313,6 +314,43 @@ func TestProvidersOfBoth(t *testing.T) {
 	abandoned := d.FindProvidersAsync(ctx, c, 0)
 	cancel()
 	for range abandoned {
+	}
+}
+
+// Who stops receiving without saying so holds up nobody's end.
+func TestAbandonedConsumers(t *testing.T) {
+	c := content(t, "a")
+	many := store.NewProviders(store.ProvidersConfig{})
+	for i := range 20 {
+		if err := many.Add(time.Now(), c.Hash(), kprotocol.Peer{ID: fmt.Append(nil, "\x00\x04abc", string(rune('a'+i)))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wan, lan := configs(nil, nil)
+	w := single(t, wan)
+	wan.BootstrapPeers, wan.Stores.Providers = w.info(), many
+	d, err := dual.New(newHost(t), wan, lan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WAN.WaitPeers(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	providers := d.FindProvidersAsync(t.Context(), c, 0)
+	<-providers
+	eventually(t, "more providers wait to be received", func() bool { return len(providers) == cap(providers) })
+	if err := d.Ping(t.Context(), w.ID()); err != nil { // which takes long enough for one more
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- d.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("Close waits for who does not receive")
 	}
 }
 

@@ -110,7 +110,7 @@ func (d *DHT) FindProvidersAsync(ctx context.Context, c cid.Cid, count int) <-ch
 	out := make(chan peer.AddrInfo, 1)
 	started := d.spawn(func() {
 		defer close(out)
-		ctx, cancel := context.WithCancel(ctx)
+		ctx, cancel := d.within(ctx)
 		defer cancel()
 		found := make(chan peer.AddrInfo)
 		find := func(side *routing.DHT, ctx context.Context) error {

@@ -53,7 +53,7 @@ func (d *DHT) better(key string, best, value []byte) bool {
 // SearchValue is GetValue for those who want a value now and better ones as either
 // network finds them: each value sent is better than those before.
 func (d *DHT) SearchValue(ctx context.Context, key string, opts ...core.Option) (<-chan []byte, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := d.within(ctx)
 	sources := make([]<-chan []byte, 0, 2)
 	var of [2]error
 	for i, side := range [...]*routing.DHT{d.WAN, d.LAN} {
