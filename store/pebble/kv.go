@@ -151,7 +151,7 @@ func (kv *KV) close() error {
 	synced := kv.syncLast(late)
 	close(kv.stop)
 	kv.life.Lock()
-	db, guard := kv.db, kv.guard
+	db, guard, batches := kv.db, kv.guard, kv.totals.Load().batch
 	kv.db = nil
 	kv.totals.Store(&totals{})
 	kv.life.Unlock()
@@ -162,6 +162,9 @@ func (kv *KV) close() error {
 		var err error
 		if db != nil {
 			err = db.Close()
+		}
+		if err == nil && synced == nil {
+			_ = kv.place.tellSafe(batches) // or the next start can tell less
 		}
 		done <- errors.Join(err, unlock())
 	}()

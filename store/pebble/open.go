@@ -124,6 +124,10 @@ func (kv *KV) start(cfg Config) error {
 			return err
 		}
 	}
+	p.db = dbName(last)
+	if had, has := p.safe(), kv.totals.Load().batch; had > has && len(wrecks) == 0 {
+		kv.stats.lostBatches.Store(had - has)
+	}
 	if kv.health.failure() != nil {
 		close(kv.damage.saved) // what is to be saved waits for the next start
 		kv.idle.Add(1)

@@ -30,6 +30,8 @@ const (
 	// wreckAfter in a name says that it holds logs alone, of a database whose tables hold
 	// so many batches.
 	wreckAfter = "-after-"
+	// safeFile says of a database how many batches of it were safe when it was closed.
+	safeFile = "SAFE"
 	// damagedFile is there if the current database was found to be damaged.
 	damagedFile = "DAMAGED"
 )
@@ -39,6 +41,7 @@ type place struct {
 	fs   vfs.FS
 	dir  string
 	lock io.Closer
+	db   string // name of the database that holds
 }
 
 // enter locks the directory, makes it if there is none, and looks at its format.
@@ -92,7 +95,7 @@ func (p *place) claim() error {
 		return fmt.Errorf("store: listing %s: %w", p.dir, err)
 	}
 	for _, name := range names {
-		ours := slices.ContainsFunc([]string{formatFile, lockFile, damagedFile, probeFile, dbPrefix, wreckPrefix},
+		ours := slices.ContainsFunc([]string{formatFile, lockFile, damagedFile, safeFile, probeFile, dbPrefix, wreckPrefix},
 			func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 		if !ours {
 			return fmt.Errorf("%w: %s holds %s, which kdht did not put there: name an empty directory", ErrFormat, p.dir, name)
@@ -159,6 +162,23 @@ func (p *place) setLogsAside(n int, batches uint64) (name string, err error) {
 		return "", fmt.Errorf("store: setting damaged logs aside: %w", err)
 	}
 	return name, nil
+}
+
+// tellSafe keeps that so many batches of the database are safe: a log that loses its end
+// later looks like one that never had it.
+func (p *place) tellSafe(batches uint64) error {
+	return writeFile(p.fs, p.dir, safeFile, fmt.Appendf(nil, "%s %d\n", p.db, batches))
+}
+
+// safe returns how many batches of the database are known to have been safe.
+func (p *place) safe() (batches uint64) {
+	b, err := readFile(p.fs, p.path(safeFile))
+	name, number, ok := strings.Cut(strings.TrimSpace(string(b)), " ")
+	if err != nil || !ok || name != p.db {
+		return 0
+	}
+	batches, _ = strconv.ParseUint(number, 10, 64) // 0 if it cannot be read
+	return batches
 }
 
 // knownDamaged reports whether the current database was found to be damaged, or says so

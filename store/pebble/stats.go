@@ -17,6 +17,9 @@ type Stats struct {
 	// of some 4 KiB, and whole files could not be read. Salvaging: it goes on.
 	Salvaged, LostBlocks, LostFiles uint64
 	Salvaging                       bool
+	// LostBatches is how many batches of changes, one or more puts each, were safe when the
+	// store was last closed and are gone: its log has lost its end.
+	LostBatches uint64
 	// Refused says why writes are refused, nil if they are not.
 	Refused error
 }
@@ -24,6 +27,7 @@ type Stats struct {
 type counters struct {
 	syncs, unreadable               atomic.Uint64
 	salvaged, lostBlocks, lostFiles atomic.Uint64
+	lostBatches                     atomic.Uint64
 }
 
 // Stats returns the figures of now.
@@ -34,6 +38,7 @@ func (kv *KV) Stats() Stats {
 		Syncs: kv.stats.syncs.Load(), Retries: kv.health.retries.Load(),
 		Unreadable: kv.stats.unreadable.Load(), Refused: kv.health.failure(),
 		Salvaged: kv.stats.salvaged.Load(), LostBlocks: kv.stats.lostBlocks.Load(), LostFiles: kv.stats.lostFiles.Load(),
+		LostBatches: kv.stats.lostBatches.Load(),
 	}
 	select {
 	case <-kv.damage.saved:
