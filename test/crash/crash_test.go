@@ -76,6 +76,9 @@ func TestKill(t *testing.T) {
 	for round := range *kills {
 		slowest = max(slowest, n.start())
 		n.check()
+		if round%10 == 9 {
+			t.Logf("%d kills so far, %d values acknowledged", round, len(n.values))
+		}
 		n.load(seed+uint64(round), time.Duration(100+rng.IntN(1900))*time.Millisecond)
 	}
 	slowest = max(slowest, n.start())
