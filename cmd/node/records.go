@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -61,6 +62,9 @@ func writeRecords(w io.Writer, r *control.Records) {
 	fmt.Fprintf(tw, "providers\t%s\n", count(r.Providers, "provider record"))
 	fmt.Fprintf(tw, "put again\t%s\n", count(r.Publishing, "value"))
 	fmt.Fprintf(tw, "table\t%s kept for the next start\n", count(r.Snapshot, "peer"))
+	if r.Disk != nil {
+		fmt.Fprintf(tw, "disk\t%s\n", diskText(r.Disk))
+	}
 	if len(r.Namespaces) > 0 {
 		fmt.Fprintln(tw, "\nNAMESPACE\tVALUES\tBYTES\tOLDEST\tNEXT EXPIRY")
 	}
@@ -68,6 +72,30 @@ func writeRecords(w io.Writer, r *control.Records) {
 		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\tin %s\n", control.Clean("/"+n.Name), n.Values, bytesText(n.Bytes), seconds(n.Oldest), seconds(n.Next))
 	}
 	tw.Flush()
+}
+
+// diskText says what was found wrong with a node's files.
+func diskText(d *control.Disk) string {
+	var all []string
+	for _, c := range []struct {
+		n    uint64
+		what string
+	}{
+		{d.Unreadable, "places could not be read"},
+		{d.Lost, "records or writes known to be gone"},
+		{d.Saved, "values saved from what was damaged"},
+	} {
+		if c.n > 0 {
+			all = append(all, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	if d.Saving {
+		all = append(all, "saving more")
+	}
+	if d.Refused != "" {
+		all = append(all, "no values are taken: "+control.Clean(d.Refused))
+	}
+	return cmp.Or(strings.Join(all, "; "), "sound")
 }
 
 func seconds(s float64) string {

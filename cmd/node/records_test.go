@@ -124,6 +124,41 @@ func TestRecords(t *testing.T) {
 	u.kdht("run", "--data-dir", "copy", "--name", "twice").fails(1, "in use by a running node")
 }
 
+// What a damaged file has cost is told.
+func TestDamageTold(t *testing.T) {
+	t.Parallel()
+	u := newUser(t)
+	n, _ := u.node("--data-dir", "mine")
+	for i := range 20 {
+		u.kdht("put", "--text", fmt.Sprint("value ", i)).fails(4, "on this node only")
+	}
+	if text := u.kdht("records").ok(); !strings.Contains(text, "sound") {
+		t.Errorf("%s", text)
+	}
+	n.end(syscall.SIGTERM)
+	logs, err := filepath.Glob(filepath.Join(u.home, "mine", "values", "db-*", "*.log"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("no logs: %v", err)
+	}
+	for _, log := range logs {
+		info, err := os.Stat(log)
+		if err == nil {
+			err = os.Truncate(log, info.Size()/2)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	u.node("--data-dir", "mine")
+	r := u.kept("node")
+	if lost := r["disk"].(map[string]any)["lost"].(float64); lost == 0 || r["values"].(float64) > 19 {
+		t.Errorf("half of the log is gone: %v", r)
+	}
+	if text := u.kdht("records").ok(); !strings.Contains(text, "known to be gone") {
+		t.Errorf("%s", text)
+	}
+}
+
 // Directories that cannot be used are refused in one line, and what is kept is for
 // its owner alone.
 func TestDataDirectory(t *testing.T) {

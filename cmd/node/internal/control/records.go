@@ -35,6 +35,22 @@ type Records struct {
 	Publishing int         `json:"publishing"`
 	// Snapshot is how many peers the table's snapshot holds.
 	Snapshot int `json:"snapshot"`
+	// Disk is how the files are, nil if all is in memory.
+	Disk *Disk `json:"disk,omitempty"`
+}
+
+// Disk is what was found wrong with a node's files since it started.
+type Disk struct {
+	// Unreadable counts the places, of some 4 KiB each, and the files that could not be read.
+	Unreadable uint64 `json:"unreadable"`
+	// Lost counts what is known to be gone: provider records, and writes of values that
+	// were safe when the node ended.
+	Lost uint64 `json:"lost"`
+	// Saved counts the values saved from what was damaged; Saving says that it goes on.
+	Saved  uint64 `json:"saved"`
+	Saving bool   `json:"saving"`
+	// Refused says why values cannot be written, empty if they can.
+	Refused string `json:"refused,omitempty"`
 }
 
 // Namespace counts the values whose keys begin with /<Name>/: Bytes those of keys and

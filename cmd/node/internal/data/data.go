@@ -149,6 +149,30 @@ func (s *Stores) Routing() routing.Stores {
 	return r
 }
 
+// Disk returns how the files are, nil in memory.
+func (s *Stores) Disk() *control.Disk {
+	if s.Dir == "" {
+		return nil
+	}
+	d := &control.Disk{}
+	for _, kv := range []*pebble.KV{s.values, s.own} {
+		st := kv.Stats()
+		d.Unreadable += st.Unreadable + st.LostBlocks + st.LostFiles
+		d.Lost += st.LostBatches
+		d.Saved += st.Salvaged
+		d.Saving = d.Saving || st.Salvaging
+		if st.Refused != nil {
+			d.Refused = control.Line(st.Refused)
+		}
+	}
+	if log, ok := s.Providers.(*providerlog.Store); ok {
+		st := log.Stats()
+		d.Unreadable += uint64(max(st.Loaded.Damaged, 0))
+		d.Lost += uint64(max(st.Loaded.Lost, 0))
+	}
+	return d
+}
+
 // Close closes what is open, for who gives the stores to no DHT.
 func (s *Stores) Close() error {
 	var errs []error

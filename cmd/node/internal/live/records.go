@@ -27,7 +27,7 @@ func (n *Node) Records(ctx context.Context) (*control.Records, error) {
 	s := n.dht.Stats()
 	r := &control.Records{
 		Dir: n.stores.Dir, Values: s.Stored.Values, Bytes: s.Stored.ValueBytes, Namespaces: []control.Namespace{}, Providers: s.Stored.Providers,
-		Publishing: s.Stored.Publishing, Snapshot: s.Snapshot.Saved,
+		Publishing: s.Stored.Publishing, Snapshot: s.Snapshot.Saved, Disk: n.stores.Disk(),
 	}
 	err := n.values(ctx, func(rec protocol.Record, age, left time.Duration) {
 		name, _, err := record.SplitKey(string(rec.Key))
