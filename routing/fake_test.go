@@ -106,7 +106,9 @@ func (w *world) startOn(f *fake, cfg Config) (*DHT, *fake) {
 	return d, f
 }
 
-// overlay runs n DHTs that know of the first, and waits until they are ready.
+// overlay runs n DHTs that know of the first, and waits until they are ready and,
+// where their tables have room for all, know each other: two refreshes mostly do,
+// but need not.
 func (w *world) overlay(n int, cfg Config) ([]*DHT, []*fake) {
 	w.t.Helper()
 	dhts, fakes := make([]*DHT, n), make([]*fake, n)
@@ -122,6 +124,13 @@ func (w *world) overlay(n int, cfg Config) ([]*DHT, []*fake) {
 			if err := d.WaitReady(w.t.Context()); err != nil {
 				w.t.Fatal(err)
 			}
+			if err := d.Refresh(w.t.Context()); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+	for i := 0; n <= defaultK && i < 20*n; i++ {
+		if d := dhts[i%n]; d.Stats().Table < n-1 {
 			if err := d.Refresh(w.t.Context()); err != nil {
 				w.t.Fatal(err)
 			}
