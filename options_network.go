@@ -171,3 +171,20 @@ func RoutingTableFilter(keep func(peer.AddrInfo) bool) Option {
 func SubnetDiversity() Option {
 	return func(s *settings) error { s.Filters.Subnets = true; return nil }
 }
+
+// RegionMode is what Region takes.
+type RegionMode = routing.RegionMode
+
+// The modes of Region.
+const (
+	RegionWhenDense = routing.RegionWhenDense
+	RegionAlways    = routing.RegionAlways
+	RegionNever     = routing.RegionNever
+)
+
+// Region says when records go to all peers of the region of their key, and not to the k
+// nearest alone: RegionWhenDense (the default) when these lie closer together than chance
+// would have it, RegionAlways, or RegionNever.
+func Region(mode RegionMode) Option {
+	return func(c *settings) error { c.Stores.Region = mode; return nil }
+}

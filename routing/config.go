@@ -132,6 +132,9 @@ type RequestHook func(from protocol.Remote, req *protocol.Message)
 // Stores are where records are kept, and what outlives a run. The DHT closes the
 // stores it is given.
 type Stores struct {
+	// Region says when records go to the whole region of their key (zero: when the k
+	// nearest peers lie closer together than chance would have it).
+	Region    RegionMode
 	Values    store.Values
 	Providers store.Providers
 	// Own keeps the values that are put again (see Republish).

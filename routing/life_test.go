@@ -143,6 +143,9 @@ func TestCloseEndsOperations(t *testing.T) {
 			}
 		}
 		d.Stats()
+		if peers, samples := d.NetworkSize(); peers != 0 || samples != 0 {
+			t.Errorf("after Close the network has %d peers, by %d samples", peers, samples)
+		}
 		if d.Buckets() != nil {
 			t.Error("buckets after Close")
 		}

@@ -30,3 +30,13 @@ func fillReport(ctx context.Context, r Report) {
 		*into = r
 	}
 }
+
+// RegionMode says when records go to, and come from, all peers near their key.
+type RegionMode = kademlia.RegionMode
+
+// The modes, as kademlia explains them.
+const (
+	RegionWhenDense = kademlia.RegionWhenDense
+	RegionAlways    = kademlia.RegionAlways
+	RegionNever     = kademlia.RegionNever
+)

@@ -117,6 +117,19 @@ func (d *DHT) DumpQueries() []kademlia.QueryInfo {
 	return queries
 }
 
+// NetworkSize returns how many peers the network has besides us, as far as our table
+// and the last ten minutes' lookups tell, and of how many samples that is the median:
+// one is off by a quarter, ten are by a tenth. 0, 0 where nobody is known, and after
+// Close.
+func (d *DHT) NetworkSize() (peers, samples int) {
+	type size struct{ peers, samples int }
+	s, _ := ask(d.loop, func(now time.Time) size {
+		peers, samples := d.loop.node.NetworkSize(now)
+		return size{int(peers + 0.5), samples}
+	})
+	return s.peers, s.samples
+}
+
 // Mode returns ModeServer or ModeClient: whether we serve others just now.
 func (d *DHT) Mode() Mode {
 	m, _ := d.role.now()

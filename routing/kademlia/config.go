@@ -25,16 +25,12 @@ type Config struct {
 	// have answered before a lookup turns to its end (3) (wire.md §19).
 	K, Alpha, Beta int
 	Timing         Timing
-	// TakeAddrs cuts a peer's addresses to those we would dial (nil: all). It
-	// may return its argument but must not change it.
-	TakeAddrs func(addrs [][]byte) [][]byte
-	// Admit says whether a peer may enter the table (nil: every one).
-	Admit func(c *Contact) bool
-	// Follow says whether a peer named in an answer may be asked (nil: every one).
-	Follow func(c *Contact) bool
+	Filters
 	// Known returns a contact shared with other nodes that says all that p says, or
 	// nil (nil: never). Simulations have one; it must not remember p.
 	Known func(p *protocol.Peer) *Contact
+	// Region says when records go to, and come from, all peers near their key.
+	Region RegionMode
 	// Connected says whether a peer can be asked without a dial, and from which address
 	// it is connected if that is known and its own. Lookups then dial no more for
 	// others' sake than reliability.md P12 allows (nil: there are no dials).
@@ -45,6 +41,17 @@ type Config struct {
 	Locate func(addr []byte) (netip.AddrPort, bool)
 	// Trace watches (nil: nobody).
 	Trace *Trace
+}
+
+// Filters say what of others is taken. They may be nil.
+type Filters struct {
+	// TakeAddrs cuts a peer's addresses to those we would dial (nil: all). It
+	// may return its argument but must not change it.
+	TakeAddrs func(addrs [][]byte) [][]byte
+	// Admit says whether a peer may enter the table (nil: every one).
+	Admit func(c *Contact) bool
+	// Follow says whether a peer named in an answer may be asked (nil: every one).
+	Follow func(c *Contact) bool
 }
 
 // Timing holds the Node's periods and patience; zero values mean the default
@@ -101,6 +108,9 @@ func (c *Config) check() error {
 	}
 	if c.Network == nil || c.Rand == nil {
 		return errors.New("kademlia: Config.Network and Config.Rand must be set")
+	}
+	if c.Region > RegionNever {
+		return fmt.Errorf("kademlia: Config.Region is %d, which is no RegionMode", c.Region)
 	}
 	if c.K < 0 || c.Alpha < 0 || c.Beta < 0 {
 		return errors.New("kademlia: K, Alpha and Beta must not be negative")

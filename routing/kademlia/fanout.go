@@ -7,12 +7,16 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
+// maxGiven bounds the copies under way to peers beyond the k nearest.
+const maxGiven = 2 * maxReplicas
+
 // fanout gives one message to the k nearest live peers of a walk. A peer that
 // fails drops out of the walk, which then goes on to the next nearest: dead
 // peers cost requests and not replicas.
 type fanout struct {
 	query    *query
 	message  *protocol.Message
+	extra    []*Contact // to be given it besides the k nearest
 	inFlight int
 	holders  []peer.ID
 }
@@ -22,10 +26,12 @@ type fanout struct {
 func (f *fanout) step(now time.Time) {
 	q := f.query
 	for c := q.lookup.take(); c != nil; c = q.lookup.take() {
-		f.inFlight++
-		q.report.Asked++
-		q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
-		q.node.requests.sendPatiently(now, c, f.message, f)
+		f.give(now, c)
+	}
+	for len(f.extra) > 0 && f.inFlight < maxGiven {
+		c := f.extra[0]
+		f.extra = f.extra[1:]
+		f.give(now, c)
 	}
 	q.ask(now)
 	switch {
@@ -35,6 +41,14 @@ func (f *fanout) step(now time.Time) {
 	default:
 		q.finish(now, nil)
 	}
+}
+
+func (f *fanout) give(now time.Time, c *Contact) {
+	q := f.query
+	f.inFlight++
+	q.report.Asked++
+	q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
+	q.node.requests.sendPatiently(now, c, f.message, f)
 }
 
 // answered implements asker: the peer holds the record.

@@ -13,6 +13,7 @@ type findNode struct{}
 
 func (findNode) response(time.Time, *query, *Contact, *protocol.Message) bool { return false }
 func (findNode) failure(*Contact, error) bool                                 { return false }
+func (findNode) regional() bool                                               { return false }
 func (findNode) walked(*query) *protocol.Message                              { return nil }
 func (findNode) fill(time.Time, *query, *Result)                              {}
 

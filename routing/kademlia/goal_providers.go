@@ -1,9 +1,12 @@
 package kademlia
 
 import (
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -21,29 +24,71 @@ type findProviders struct {
 	found     func(*Contact)
 	providers []*Contact
 	index     map[peer.ID]int // position in providers
+	wary      bool
+	held      []claims
 }
 
-func (g *findProviders) response(_ time.Time, q *query, from *Contact, m *protocol.Message) bool {
+// claims is whom one peer has named as providers while the walk was wary. There is no
+// telling which of the claims of many peers are true: those of each get an equal
+// share of what is wanted, when all have been asked.
+type claims struct {
+	from  *Contact
+	named []*Contact
+}
+
+// regional implements goal: a provider that honest peers know is worth more than many
+// that others name.
+func (g *findProviders) regional() bool { return true }
+
+func (g *findProviders) response(now time.Time, q *query, from *Contact, m *protocol.Message) bool {
+	g.wary = g.wary || q.wary(now)
 	peers := m.ProviderPeers[:min(len(m.ProviderPeers), maxProvidersTaken)]
 	if len(peers) > 0 {
 		q.report.Holders = append(q.report.Holders, from.ID)
 	}
+	named := make([]*Contact, 0, len(peers))
 	for _, i := range q.node.cfg.Rand.Perm(len(peers)) { // wire.md §9: nobody is first by being sent first
-		c := q.node.contactIn(&peers[i])
-		if c == nil || c.ID == q.node.self.ID || !g.take(c) {
-			continue
+		if c := q.node.contactIn(&peers[i]); c != nil && c.ID != q.node.self.ID {
+			named = append(named, c)
 		}
-		if g.found != nil {
-			g.found(c)
+	}
+	if g.wary {
+		named = named[:min(len(named), protocol.MaxAnswerProviders)]
+		if g.count > 0 {
+			g.held = append(g.held, claims{from, named})
+			return false
 		}
-		if q.finished { // canceled by who was told
-			return true
-		}
-		if g.enough() {
+	}
+	for _, c := range named {
+		g.tell(c)
+		if q.finished || g.enough() { // canceled by who was told
 			return true
 		}
 	}
 	return false
+}
+
+// tell takes in one provider.
+func (g *findProviders) tell(c *Contact) {
+	if g.take(c) && g.found != nil {
+		g.found(c)
+	}
+}
+
+// weigh takes in what was held back: one claim of each peer after the other, of the
+// farthest first, since those made to sit next to the key are nearest.
+func (g *findProviders) weigh(target *keyspace.Key) {
+	slices.SortFunc(g.held, func(a, b claims) int { return keyspace.CompareDistance(target, &b.from.Key, &a.from.Key) })
+	for round, more := 0, true; more; round++ {
+		more = false
+		for i := range g.held {
+			if named := g.held[i].named; round < len(named) && !g.enough() {
+				g.tell(named[round])
+				more = true
+			}
+		}
+	}
+	g.held = nil
 }
 
 func (g *findProviders) enough() bool {
@@ -66,4 +111,9 @@ func (g *findProviders) take(c *Contact) bool {
 	return true
 }
 
-func (g *findProviders) fill(_ time.Time, _ *query, r *Result) { r.Providers = g.providers }
+func (g *findProviders) fill(_ time.Time, q *query, r *Result) {
+	if !errors.Is(r.Err, ErrCanceled) {
+		g.weigh(&q.target)
+	}
+	r.Providers = g.providers
+}

@@ -81,6 +81,9 @@ func (g *findValue) weigh(from *Contact, value []byte) (satisfied bool) {
 	return g.options.Quorum > 0 && g.seen >= g.options.Quorum
 }
 
+// regional implements goal: one holder that tells the truth is enough.
+func (*findValue) regional() bool { return true }
+
 // note adds a peer to the holders or the lacking; of ourselves only holding
 // counts.
 func (g *findValue) note(list *[]*Contact, from *Contact) {
@@ -166,6 +169,8 @@ type store struct {
 	findNode
 	message func() *protocol.Message // made when the walk is over; nil if there is nothing to say any more
 }
+
+func (*store) regional() bool { return true }
 
 func (g *store) walked(*query) *protocol.Message { return g.message() }
 

@@ -31,6 +31,7 @@ type Node struct {
 	queries    map[QueryID]*query
 	lastQuery  QueryID
 	cache      cache
+	size       netSize
 	recent     recentDials
 	prober     prober
 	refresher  refresher

@@ -224,6 +224,7 @@ func (p *probe) answered(now time.Time, r *request, m *protocol.Message, late bo
 	if p.member || len(m.CloserPeers) > 0 || n.table.Len() < n.cfg.K {
 		n.alive(now, r.to)
 	}
+	n.surroundings(now, &r.to.Key, m.CloserPeers)
 	if !late {
 		p.end(now, r.to)
 	}

@@ -18,20 +18,27 @@ type QueryID uint64
 // Invariant: finish runs once, and is the only place where a query ends; what
 // arrives afterwards is credited to the peer and dropped.
 type query struct {
-	node     *Node
-	id       QueryID
-	target   keyspace.Key
-	lookup   *Lookup
-	goal     goal
-	most     int // requests in flight that are of use; 0: as many as the lookup has
-	request  *protocol.Message
-	spread   *fanout // set when the walk is over and something is to be stored
-	report   Report
-	closer   []*Contact // room for what an answer names
-	started  time.Time
-	done     func(now time.Time, r Result)
-	passing  bool // its end is not worth remembering
-	widened  bool
+	node    *Node
+	id      QueryID
+	target  keyspace.Key
+	lookup  *Lookup
+	goal    goal
+	most    int // requests in flight that are of use; 0: as many as the lookup has
+	request *protocol.Message
+	spread  *fanout // set when the walk is over and something is to be stored
+	report  Report
+	closer  []*Contact // room for what an answer names
+	started time.Time
+	done    func(now time.Time, r Result)
+	passing bool        // its end is not worth remembering
+	region  *regionWalk // set when more than the k nearest are asked, or given a record
+	milestones
+}
+
+// milestones are what happens to a query once.
+type milestones struct {
+	widened  bool // the table has been asked for more candidates
+	judged   bool // the k nearest have been judged
 	finished bool
 }
 
@@ -42,6 +49,9 @@ type goal interface {
 	response(now time.Time, q *query, from *Contact, m *protocol.Message) (satisfied bool)
 	// failure takes in that a peer did not answer, and says the same.
 	failure(to *Contact, err error) (satisfied bool)
+	// regional says whether more peers than the k nearest are worth asking, or storing
+	// with, where these may have been placed there.
+	regional() bool
 	// walked is called when the walk is over and returns what the nearest peers
 	// are to store, or nil.
 	walked(q *query) *protocol.Message
@@ -93,10 +103,17 @@ func (q *query) step(now time.Time) {
 	case !q.lookup.Done():
 	case q.widen():
 		q.step(now)
-	case q.passing && q.fill(now):
+	case q.filling() && q.fill(now):
+	case q.surround(now):
 	default:
 		q.endWalk(now, true)
 	}
+}
+
+// filling reports whether the query is a refresh.
+func (q *query) filling() bool {
+	_, ok := q.goal.(*lookAbout)
+	return ok
 }
 
 // fill has a refresh ask whom else it has heard of for the buckets that lack members,
@@ -160,6 +177,9 @@ func (q *query) endWalk(now time.Time, complete bool) {
 		return
 	}
 	q.spread = &fanout{query: q, message: m}
+	if q.region != nil {
+		q.spread.extra, q.region.found = q.region.found, nil
+	}
 	q.spread.step(now)
 }
 
@@ -182,7 +202,7 @@ func (q *query) answered(now time.Time, r *request, m *protocol.Message, late bo
 	satisfied := q.spread == nil && q.goal.response(now, q, from, m)
 	switch {
 	case q.finished: // canceled by who was told what it found
-	case satisfied:
+	case satisfied && !q.wary(now):
 		q.report.Hops = hop
 		q.endWalk(now, false)
 	default:
@@ -265,6 +285,9 @@ func (q *query) finish(now time.Time, err error) {
 	}
 	q.finished = true
 	delete(q.node.queries, q.id)
+	if q.region != nil {
+		q.region.abandon(now, q.node)
+	}
 	r := Result{Err: err}
 	if q.lookup != nil {
 		r.Stopped = err == nil && q.spread == nil && !q.lookup.Done()

@@ -17,6 +17,10 @@ import (
 // (wire.md §10).
 const maxRefreshPrefix = 15
 
+// maxKeyPrefix bounds how many leading bits a random key is made to share with
+// another, which takes twice as many hashes for each: half a million for these.
+const maxKeyPrefix = 18
+
 // refresher keeps the table's ranges known: a lookup of our own key, then one
 // of a random key in every bucket with room that no lookup has gone through for a
 // period, one after another, each until its bucket is full.
@@ -207,7 +211,7 @@ func (r *refresher) nextDeadline() time.Time {
 // exactly p leading bits with self, in the order of p. It tries about 2^(p+1) of
 // them for the greatest p, and nobody can foretell which.
 func randomKeys(rng *rand.Rand, self *keyspace.Key, wanted uint32) [][]byte {
-	var found [maxRefreshPrefix + 1][]byte
+	var found [maxKeyPrefix + 1][]byte
 	preimage := make([]byte, 32)
 	for i := 0; i < len(preimage); i += 8 {
 		binary.BigEndian.PutUint64(preimage[i:], rng.Uint64())

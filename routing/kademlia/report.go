@@ -60,8 +60,23 @@ type Report struct {
 	// Hops is the number of requests on the chain of referrals that led to the
 	// result.
 	Hops int
+	// Dense says that the k nearest peers lie closer together than chance would have it.
+	// Region is how many more of the region were then asked, or given the record.
+	Dense  bool
+	Region int
 	// Duration is from the call to the result.
 	Duration time.Duration
+}
+
+// add takes in the requests of another operation.
+func (r *Report) add(o *Report) {
+	r.Asked, r.Answered = r.Asked+o.Asked, r.Answered+o.Answered
+	r.Failed.Unreachable += o.Failed.Unreachable
+	r.Failed.Refused += o.Failed.Refused
+	r.Failed.Timeout += o.Failed.Timeout
+	r.Failed.Malformed += o.Failed.Malformed
+	r.Failed.Unsupported += o.Failed.Unsupported
+	r.Failed.Local += o.Failed.Local
 }
 
 // Failures counts failed requests by what happened to them.

@@ -24,6 +24,8 @@ type Eclipse struct {
 	// Active Sybils name, for the attacked keys, nobody but each other and false
 	// providers. Passive ones answer well and store nothing.
 	Active bool
+	// Always has active ones lie whatever key they are asked about.
+	Always bool
 	// Subnets is in how many /16s the Sybils of a key have their addresses (40).
 	Subnets int
 	// Reach is to how many honest members, nearest to the key, each makes itself

@@ -174,7 +174,7 @@ func (k *keeping) read(i int32, kind deedKind) {
 	k.run.act(who, func(now time.Time) {
 		node := k.run.members[who].node
 		if rec.value == nil {
-			d.query = node.FindProviders(now, rec.key, 0, nil, d.wasRead)
+			d.query = node.FindProviders(now, rec.key, k.run.cfg.Node.K, nil, d.wasRead)
 			return
 		}
 		var o kademlia.ValueOptions

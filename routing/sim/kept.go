@@ -34,6 +34,9 @@ type Upkeep struct {
 // Cost is what operations took.
 type Cost struct {
 	Messages float64
+	// Dense is the share whose nodes took the k nearest for placed there, and went
+	// through the region of the key.
+	Dense    float64
 	P50, P99 time.Duration // virtual
 }
 
@@ -98,13 +101,18 @@ func (k *keeping) sum(d *deed) *Reads {
 	return &u.Orphaned
 }
 
+func (c *Cost) add(rep *kademlia.Report) {
+	c.Messages += float64(rep.Asked)
+	c.Dense += one(rep.Dense)
+}
+
 // count notes how an operation ended.
 func (k *keeping) count(d *deed, res *kademlia.Result, well bool) {
 	at := k.of(d.record)
 	u := &k.kinds[at]
 	if d.kind < read {
 		u.Puts++
-		u.Put.Messages += float64(res.Report.Asked)
+		u.Put.add(&res.Report)
 		k.took[at][0] = append(k.took[at][0], k.run.now-d.began)
 		if well {
 			u.Acknowledged++
@@ -112,7 +120,7 @@ func (k *keeping) count(d *deed, res *kademlia.Result, well bool) {
 		}
 		return
 	}
-	u.Read.Messages += float64(res.Report.Asked)
+	u.Read.add(&res.Report)
 	k.took[at][1] = append(k.took[at][1], k.run.now-d.began)
 	sum := k.sum(d)
 	sum.Ended++
@@ -153,7 +161,7 @@ func (c *Cost) spread(took []int64) {
 		return
 	}
 	slices.Sort(took)
-	c.Messages /= float64(len(took))
+	c.Messages, c.Dense = c.Messages/float64(len(took)), c.Dense/float64(len(took))
 	c.P50, c.P99 = time.Duration(took[len(took)/2]), time.Duration(took[len(took)*99/100])
 }
 

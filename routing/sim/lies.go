@@ -40,12 +40,12 @@ func (p *plot) swallows(r *run, fl *flight) {
 
 // deceives reports whether a request is answered with lies: misdirectors lie to
 // all who do not just ask whether they are there, active Sybils about the keys
-// they attack, poisoners always.
+// they attack or about all, poisoners always.
 func (p *plot) deceives(fl *flight) bool {
 	switch p.role(fl.to) {
 	case sybil:
 		_, about := p.attacked[string(fl.req.Key)]
-		return p.active && about
+		return p.active && (about || p.always)
 	case misdirector, poisoner:
 		return true
 	}

@@ -34,6 +34,7 @@ type plot struct {
 	owners   map[int32]int32 // members by the number of their identity
 	keys     [][]byte        // attacked
 	active   bool            // the Sybils there lie about them
+	always   bool            // and about all other keys
 	attacked map[string]int  // the same, by key
 	targets  []int32         // victims of poisoners
 	flooded  []int32         // victims of flooders
@@ -91,7 +92,7 @@ func (r *run) besiege(e *Eclipse) {
 	if e.Sybils == 0 {
 		return
 	}
-	p.active = e.Active
+	p.active, p.always = e.Active, e.Always
 	for k := range e.Keys {
 		raw := r.prey(k)
 		p.keys = append(p.keys, raw)

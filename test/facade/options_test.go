@@ -55,6 +55,7 @@ func TestOptions(t *testing.T) {
 		"ValueStore":                {kdht.ValueStore(values), func(c *routing.Config) bool { return c.Stores.Values == values }},
 		"ProviderStore":             {kdht.ProviderStore(providers), func(c *routing.Config) bool { return c.Stores.Providers == providers }},
 		"PublishedStore":            {kdht.PublishedStore(own), func(c *routing.Config) bool { return c.Stores.Own == own }},
+		"Region":                    {kdht.Region(kdht.RegionAlways), func(c *routing.Config) bool { return c.Stores.Region == routing.RegionAlways }},
 		"RoutingTableFile":          {kdht.RoutingTableFile("table"), func(c *routing.Config) bool { return c.Stores.Table != nil }},
 		"MaxRecordAge":              {kdht.MaxRecordAge(time.Hour), func(c *routing.Config) bool { return c.Stores.MaxAge == time.Hour }},
 		"MaxValueSize":              {kdht.MaxValueSize(7), func(c *routing.Config) bool { return c.Stores.MaxValue == 7 }},

@@ -13,6 +13,36 @@ var upkeepBugs = []Bug{
 		Why: "taking one timer out of the heap takes another's",
 	},
 	{
+		Name: "crowd-not-noticed", File: "routing/kademlia/netsize.go", In: core,
+		Old: "const sparsest = 0.3", New: "const sparsest = 0.0001",
+		Why: "twenty identities made to sit next to a key have its records for themselves",
+	},
+	{
+		Name: "chance-taken-for-a-crowd", File: "routing/kademlia/netsize.go", In: core,
+		Old: "const sparsest = 0.3", New: "const sparsest = 3",
+		Why: "every operation goes through the whole region of its key",
+	},
+	{
+		Name: "region-walked-and-not-used", File: "routing/kademlia/query.go", In: core,
+		Old: "q.spread.extra, q.region.found = q.region.found, nil", New: "q.region.found = nil",
+		Why: "those of the region are found and given nothing",
+	},
+	{
+		Name: "region-not-asked", File: "routing/kademlia/region.go", In: core,
+		Old: "for len(g.found) > 0 && l.slots < l.final && l.asked < maxAsked {", New: "for len(g.found) > 1<<20 {",
+		Why: "a record that honest peers of the region hold is not read from them",
+	},
+	{
+		Name: "liars-told-first", File: "routing/kademlia/goal_providers.go", In: core,
+		Old: "return keyspace.CompareDistance(target, &b.from.Key, &a.from.Key)", New: "return keyspace.CompareDistance(target, &a.from.Key, &b.from.Key)",
+		Why: "false providers fill the count before a true one is told",
+	},
+	{
+		Name: "one-key-counted-again", File: "routing/kademlia/netsize.go", In: core,
+		Old: "return o.target == key || o.old(now)", New: "return o.old(now)",
+		Why: "whoever has us look for one key again and again decides how large we think the network is",
+	},
+	{
 		Name: "request-without-deadline", File: "routing/kademlia/requests.go", In: core,
 		Old: "rs.deadlines.push(deadline{r.deadline, r.id})", New: "r.deadline++",
 		Why: "a peer that says nothing is waited for without end",
@@ -70,7 +100,7 @@ var upkeepBugs = []Bug{
 	},
 	{
 		Name: "heard-of-and-left-unasked", File: "routing/kademlia/query.go", In: core,
-		Old: "case q.passing && q.fill(now):", New: "case q.passing && now.IsZero() && q.fill(now):",
+		Old: "case q.filling() && q.fill(now):", New: "case q.filling() && now.IsZero() && q.fill(now):",
 		Why: "who joins looks for what it has been told",
 	},
 	{

@@ -12,6 +12,7 @@ type eclipse struct {
 	Sybils  int     `toml:"sybils" in:"0 16384"`
 	Keys    int     `toml:"keys" in:"0 16384"`
 	Active  bool    `toml:"active"`
+	Always  bool    `toml:"always"`
 	Subnets int     `toml:"subnets" in:"0 16384"`
 	Reach   int     `toml:"reach" in:"0 16384"`
 	Share   float64 `toml:"share" in:"0 1"`

@@ -91,6 +91,7 @@ type node struct {
 	K      int    `toml:"k" in:"0 64"`
 	Alpha  int    `toml:"alpha" in:"0 256"`
 	Beta   int    `toml:"beta" in:"0 64"`
+	Region int    `toml:"region" in:"0 2"`
 	Timing timing `toml:"timing"`
 }
 
