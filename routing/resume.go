@@ -44,7 +44,7 @@ type SnapshotStats struct {
 // resumption takes the table over from one run to the next.
 type resumption struct {
 	snapshots Snapshots // nil: nobody keeps the table
-	saving    sync.Mutex
+	saving    chan struct{} // holds one while the table is being saved
 
 	mu    sync.Mutex // guards what follows
 	kept  []snapshot.Peer
@@ -71,6 +71,7 @@ func (r *resumption) state() SnapshotStats {
 // runs.
 func (d *DHT) resume() {
 	r := &d.resumption
+	r.saving = make(chan struct{}, 1)
 	if r.snapshots = d.cfg.Stores.Table; r.snapshots == nil {
 		return
 	}
@@ -94,7 +95,8 @@ func (r *resumption) load() (peers []snapshot.Peer, err error) {
 	return r.snapshots.Load()
 }
 
-// keepTable saves the table again and again, until the DHT is closed.
+// keepTable saves the table again and again, until the DHT is closed. A Save that hangs
+// is left behind then: farewell waits for the disk as long as anybody does.
 func (d *DHT) keepTable() {
 	for pause := saveFirst; ; pause = min(2*pause, savePeriod) {
 		select {
@@ -102,15 +104,24 @@ func (d *DHT) keepTable() {
 		case <-d.closing:
 			return
 		}
-		d.saveTable()
+		saved := make(chan struct{})
+		go func() {
+			defer close(saved)
+			d.saveTable()
+		}()
+		select {
+		case <-saved:
+		case <-d.closing:
+			return
+		}
 	}
 }
 
 // saveTable saves the table, unless it is empty: then the one before is worth more.
 func (d *DHT) saveTable() {
 	r := &d.resumption
-	r.saving.Lock()
-	defer r.saving.Unlock()
+	r.saving <- struct{}{}
+	defer func() { <-r.saving }()
 	now := time.Now()
 	members, err := ask(d.loop, func(time.Time) []snapshot.Peer { return membersOf(d.loop.node) })
 	if err != nil || len(members) == 0 {

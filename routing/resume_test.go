@@ -162,8 +162,15 @@ func TestSnapshotRemembersWhoLeft(t *testing.T) {
 	})
 }
 
-// A disk that hangs is not waited for at the end.
+// A disk that hangs is not waited for at the end, whether it is found out then or has
+// hung for a while.
 func TestCloseDoesNotWaitForTheDisk(t *testing.T) {
+	for _, age := range []time.Duration{0, 2 * saveFirst} {
+		closeInTime(t, age)
+	}
+}
+
+func closeInTime(t *testing.T, age time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		table := &shelf{hang: make(chan struct{})}
@@ -175,9 +182,10 @@ func TestCloseDoesNotWaitForTheDisk(t *testing.T) {
 		if err := d.WaitPeers(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(age)
 		began := time.Now()
 		if err := d.Close(); err != nil || time.Since(began) > time.Second {
-			t.Errorf("after %v: %v", time.Since(began), err)
+			t.Errorf("%v old, after %v: %v", age, time.Since(began), err)
 		}
 		close(table.hang)
 	})

@@ -228,8 +228,8 @@ func (r *replicator) copy(now time.Time, s *sweep, h *Held) {
 	}
 	s.pause = now.Add(time.Duration(len(targets)) * replicatePace)
 	s.inFlight++
-	r.node.upkeep.copies += uint64(len(targets))
-	r.node.spread(now, putValue(h.Record.WithTTL(h.Left)), targets, func(now time.Time, _ Result) {
+	r.node.spread(now, putValue(h.Record.WithTTL(h.Left)), targets, func(now time.Time, res Result) {
+		r.node.upkeep.copies += uint64(len(res.Report.Holders))
 		s.inFlight--
 		if s.leaving && r.sweep == s {
 			r.step(now)
