@@ -71,13 +71,14 @@ func (s *shard) junior(k *spot, who *provider) int {
 		groups[j] = s.who(k, int(i)).group.Load()
 	}
 	group := largestGroup(groups[:len(drawn)], who.group.Load())
-	best, least := -1, uint32(0)
+	best := -1
+	var youngest word
 	for j, i := range drawn {
 		if group != 0 && groups[j] != group {
 			continue
 		}
-		if st := s.pages.word(k, int(i)).standing(s.now); best < 0 || st < least {
-			best, least = int(i), st
+		if w := s.pages.word(k, int(i)); best < 0 || w.younger(youngest, s.now) {
+			best, youngest = int(i), w
 		}
 	}
 	return best

@@ -33,6 +33,15 @@ func (w word) added(at tick) tick { return at - (at-uint32(w>>firstBits))&addedM
 // standing returns for how long the record is, in units, as seen at the tick at.
 func (w word) standing(at tick) uint32 { return (at/firstUnit - uint32(w)) & firstMask }
 
+// younger reports whether the record has stood for a shorter time than o, or, where
+// both began in the same unit, was announced later, as seen at the tick at.
+func (w word) younger(o word, at tick) bool {
+	if own, other := w.standing(at), o.standing(at); own != other {
+		return own < other
+	}
+	return w.added(at) > o.added(at)
+}
+
 // first returns since when the record is, rounded down, as seen at the tick at.
 func (w word) first(at tick) tick {
 	return min((at/firstUnit-w.standing(at))*firstUnit, w.added(at))
