@@ -31,8 +31,8 @@ var suites = map[string]map[Kind]string{
 	},
 	"routing/kademlia": {
 		Story:    "TestScenarios",
-		Property: "TestLookupFindsTheClosestLiving|TestTableInvariants|TestViewNamesTheClosestInOrder",
-		Simulation: "TestThousandNodes|TestStoreAndFindAcrossTheNetwork|TestDeadPeersCostRequestsNotReplicas|TestTablesForgetTheDead|" +
+		Property: "TestKeysAreDueInOrder|TestDeadlinesInOrder|TestLookupFindsTheClosestLiving|TestTableInvariants|TestViewNamesTheClosestInOrder",
+		Simulation: "TestThousandNodes|TestRegion|TestNetworkSize|TestStoreAndFindAcrossTheNetwork|TestDeadPeersCostRequestsNotReplicas|TestTablesForgetTheDead|" +
 			"TestOutageEmptiesNoTable|TestNewcomersMeet|TestRefreshRounds|TestRefreshAskedForKeepsRounds|TestSameSeedSameRun",
 	},
 	"routing/sim": {
