@@ -43,7 +43,7 @@ type SnapshotStats struct {
 
 // resumption takes the table over from one run to the next.
 type resumption struct {
-	snapshots Snapshots // nil: nobody keeps the table
+	snapshots Snapshots     // nil: nobody keeps the table
 	saving    chan struct{} // holds one while the table is being saved
 
 	mu    sync.Mutex // guards what follows
