@@ -340,17 +340,7 @@ func TestInboundPerPeer(t *testing.T) {
 		}
 		var streams []network.Stream
 		for range 70 {
-			s, err := a.NewStream(testContext(t), b.ID(), testProtocol)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.Write(frameOf([]byte("x"))); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := readFrame(t, &frameReader{src: s, max: 10}); err != nil {
-				t.Fatal(err)
-			}
-			streams = append(streams, s)
+			streams = append(streams, echoing(t, a, b))
 		}
 		for _, s := range streams[:6] {
 			if code, ok := rawReset(t, s); !ok || code != network.StreamGarbageCollected {

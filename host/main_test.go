@@ -130,3 +130,19 @@ func rawReset(t testing.TB, s network.Stream) (network.StreamErrorCode, bool) {
 		}
 	}
 }
+
+// echoing opens a raw stream from a to b that has carried a frame and its echo.
+func echoing(t testing.TB, a corehost.Host, b *node) network.Stream {
+	t.Helper()
+	s, err := a.NewStream(testContext(t), b.ID(), testProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write(frameOf([]byte("x"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readFrame(t, &frameReader{src: s, max: 10}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

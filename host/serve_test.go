@@ -295,16 +295,7 @@ func TestDisconnectEndsPauses(t *testing.T) {
 		if err := a.Connect(testContext(t), b.info()); err != nil {
 			t.Fatal(err)
 		}
-		s, err := a.NewStream(testContext(t), b.ID(), testProtocol)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Write(frameOf([]byte("x"))); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := readFrame(t, &frameReader{src: s, max: 10}); err != nil {
-			t.Fatal(err)
-		}
+		echoing(t, a, b)
 		if err := a.Network().ClosePeer(b.ID()); err != nil {
 			t.Fatal(err)
 		}
