@@ -70,9 +70,8 @@ func TestPresets(t *testing.T) {
 // onChecklist reports whether a row of §21 names the vector.
 func onChecklist(vector string, named func(requirement) []string) bool {
 	return slices.ContainsFunc(requirements, func(r requirement) bool {
-		return strings.HasPrefix(r.row, "§21 ") && slices.ContainsFunc(named(r), func(name string) bool {
-			prefix, many := strings.CutSuffix(name, "*")
-			return vector == name || many && strings.HasPrefix(vector, prefix)
+		return strings.HasPrefix(r.row, "§21 ") && slices.ContainsFunc(named(r), func(pattern string) bool {
+			return anyMatches([]string{vector}, pattern)
 		})
 	})
 }
