@@ -47,7 +47,7 @@ func (r *Report) overload(attacks, figure, limit string, times float64) {
 	}
 	if len(got) > 1 {
 		figure = fmt.Sprintf("%s, %.2f times the peak", figure, asked/max(1, peak))
-		r.Rows = append(r.Rows, Row{"P25", figure, limit, strings.Join(got, "; "), last >= 0.9*peak && asked >= times*peak})
+		r.Rows = append(r.Rows, Row{"P25", figure, limit, strings.Join(got, "; "), peak > 0 && last >= 0.9*peak && asked >= times*peak})
 	}
 }
 
