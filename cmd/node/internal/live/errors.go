@@ -42,8 +42,12 @@ func classify(err error) error {
 // lonely is what a node says that has nobody to ask.
 const lonely = "this node knows no other yet; start a second one with `kdht run --bootstrap` and this one's address"
 
-// why says why a node has nobody to ask, of an error that is routing.ErrNoPeers.
+// why says why a node has nobody to ask, of an error that is routing.ErrNoPeers, or
+// nothing of none.
 func why(err error) string {
+	if err == nil {
+		return ""
+	}
 	text := control.Line(err)
 	_, reason, given := strings.Cut(text, routing.ErrNoPeers.Error()+": ")
 	switch {

@@ -190,10 +190,9 @@ func asPeer(p peer.AddrInfo) control.Peer {
 }
 
 // Peers returns how many peers are in the routing table.
-func (n *Node) Peers() int {
-	peers := n.dht.Stats().Table
-	if n.lan != nil {
-		peers += n.lan.Stats().Table
+func (n *Node) Peers() (peers int) {
+	for _, d := range n.dhts() {
+		peers += d.Stats().Table
 	}
 	return peers
 }

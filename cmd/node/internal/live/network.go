@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -171,13 +170,12 @@ func (n *Node) openLAN(self peer.ID) (err error) {
 	return err
 }
 
-// each calls f for the node's DHTs.
-func (n *Node) each(f func(*routing.DHT) error) error {
-	err := f(n.dht)
-	if n.lan != nil {
-		err = errors.Join(err, f(n.lan))
+// dhts returns the DHT of each network that the node is in.
+func (n *Node) dhts() []*routing.DHT {
+	if n.lan == nil {
+		return []*routing.DHT{n.dht}
 	}
-	return err
+	return []*routing.DHT{n.dht, n.lan}
 }
 
 // speaks reports whether a peer that lists these protocols serves one of the node's.

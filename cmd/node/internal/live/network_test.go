@@ -2,6 +2,8 @@ package live
 
 import (
 	"crypto/rand"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -142,4 +144,31 @@ func TestKindsOfNetworks(t *testing.T) {
 	}
 	_, err := ParseNetwork("nonsense")
 	wantKind(t, err, control.Usage, "use private, amino, lan or dual")
+}
+
+// That the table of the local network is damaged is told like that of the public one.
+func TestDamagedTableBesideIsTold(t *testing.T) {
+	for _, name := range []string{"table", "lan/table"} {
+		sk, _, err := crypto.GenerateEd25519Key(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		self, err := peer.IDFromPrivateKey(sk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("nonsense"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		stores, err := data.Open(strings.TrimSuffix(file, name), self, Dual.Rules())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := start(t, Config{Network: Dual, Key: sk, Stores: stores})
+		wantKind(t, n.Resumed(), control.Failed, name)
+	}
 }

@@ -117,22 +117,18 @@ func (n *Node) target(ctx context.Context, r control.Peer) (peer.AddrInfo, error
 // Status implements control.Node.
 func (n *Node) Status(context.Context) (*control.Status, error) {
 	s := n.dht.Stats()
-	lonely := ""
-	if s.Lonely != nil {
-		lonely = why(s.Lonely)
-	}
 	out := &control.Status{
 		Network: string(cmp.Or(n.cfg.Network, Private)),
-		Peer:    asPeer(n.Info()), Mode: s.Mode.String(), ModeReason: s.Reason, Lonely: lonely, Profile: n.cfg.Profile.String(), Protocol: string(n.protocol),
+		Peer:    asPeer(n.Info()), Mode: s.Mode.String(), ModeReason: s.Reason, Lonely: why(s.Lonely), Profile: n.cfg.Profile.String(), Protocol: string(n.protocol),
 		Namespaces: n.namespaces(), Peers: s.Table, Connections: len(n.host.Network().Peers()),
 		Values: s.Stored.Values, Providers: s.Stored.Providers, Providing: s.Stored.Providing,
 		Uptime: control.Millis(time.Since(n.started)) / 1000,
 	}
 	if n.lan != nil {
 		around := n.lan.Stats()
-		out.LAN = &control.LAN{Mode: around.Mode.String(), Protocol: string(amino.LANProtocol), Peers: around.Table, Values: around.Stored.Values, Providers: around.Stored.Providers}
-		if around.Lonely != nil {
-			out.LAN.Lonely = why(around.Lonely)
+		out.LAN = &control.LAN{
+			Mode: around.Mode.String(), Protocol: string(amino.LANProtocol), Peers: around.Table, Lonely: why(around.Lonely),
+			Values: around.Stored.Values, Providers: around.Stored.Providers,
 		}
 	}
 	return out, nil

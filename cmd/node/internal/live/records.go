@@ -78,7 +78,7 @@ func (n *Node) Export(ctx context.Context, w control.Watch) (*control.Exported, 
 
 func asRecord(rec protocol.Record, age, left time.Duration) control.Record {
 	r := control.Record{Key: rec.Key, Value: rec.Value, Age: age.Seconds(), Left: left.Seconds()}
-	if shown := input.ShowKey(rec.Key); utf8.Valid(rec.Key) || utf8.ValidString(shown) && !strings.ContainsRune(shown, utf8.RuneError) {
+	if shown := input.ShowKey(rec.Key); utf8.Valid(rec.Key) || !strings.ContainsRune(shown, utf8.RuneError) {
 		r.Name = shown
 	}
 	return r
@@ -144,9 +144,11 @@ func (n *Node) Joining() bool { return len(n.cfg.Bootstrap) > 0 || n.dht.Stats()
 // Resumed returns why the routing table of the last run, or what it put again, was not
 // taken over, nil if all was.
 func (n *Node) Resumed() error {
-	s := n.dht.Stats()
-	if err := cmp.Or(s.Stored.PublishErr, s.Snapshot.Err); err != nil {
-		return control.Errorf(control.Failed, "%s", control.Line(err))
+	for _, d := range n.dhts() {
+		s := d.Stats()
+		if err := cmp.Or(s.Stored.PublishErr, s.Snapshot.Err); err != nil {
+			return control.Errorf(control.Failed, "%s", control.Line(err))
+		}
 	}
 	return nil
 }

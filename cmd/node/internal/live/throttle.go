@@ -95,11 +95,13 @@ func (n *Node) SetThrottle(ctx context.Context, r control.SetThrottleRequest) (*
 	if r.Workers != nil && *r.Workers < 0 {
 		return nil, control.Errorf(control.Usage, "%d workers are not possible: give 1 or more, or 0 for as many as suit this machine", *r.Workers)
 	}
-	if err := n.each(func(d *routing.DHT) error { return d.SetLimits(l) }); err != nil {
-		return nil, control.Errorf(control.Usage, "%s", control.Line(err))
-	}
-	if r.Workers != nil {
-		_ = n.each(func(d *routing.DHT) error { d.SetWorkers(*r.Workers); return nil })
+	for _, d := range n.dhts() {
+		if err := d.SetLimits(l); err != nil {
+			return nil, control.Errorf(control.Usage, "%s", control.Line(err))
+		}
+		if r.Workers != nil {
+			d.SetWorkers(*r.Workers)
+		}
 	}
 	return n.Throttle(ctx, control.ThrottleRequest{})
 }
