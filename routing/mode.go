@@ -72,11 +72,9 @@ type role struct {
 	mu      sync.Mutex // guards all below
 	steady  steadiness
 	pending *time.Timer // nil if nothing is to change
-	wanted  bool        // what is to be, if something is
-	ended   bool
+	coming  string      // what is, if something is
 	serving bool
 	reason  string
-	coming  string // what is about to change, empty if nothing is
 }
 
 // begin makes us serve, or not, as the mode says while reachability is not known.
@@ -92,21 +90,24 @@ func (r *role) follow(reachability corenetwork.Reachability) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	serve, reason := r.mode.serves(reachability)
-	if r.pending != nil && r.wanted == serve {
+	if r.pending != nil && serve != r.serving {
 		return // it is being waited for already
 	}
-	if r.coming = ""; r.pending != nil {
+	r.stay()
+	hold := r.steady.hold(time.Now())
+	if serve == r.serving || hold <= 0 {
+		_ = r.turn(serve, reason)
+		return
+	}
+	r.coming = fmt.Sprintf("%s, becomes a %s if that holds for %v", reason, word(serve), hold)
+	r.later(hold, serve, reason)
+}
+
+// stay calls off what is to change. The caller has locked r.
+func (r *role) stay() {
+	if r.pending != nil {
 		r.pending.Stop()
 		r.pending = nil
-	}
-	hold := r.steady.hold(time.Now())
-	switch {
-	case r.ended:
-	case serve == r.serving || hold <= 0:
-		_ = r.turn(serve, reason)
-	default:
-		r.coming = fmt.Sprintf("%s, becomes a %s if that holds for %v", reason, word(serve), hold)
-		r.later(hold, serve, reason)
 	}
 }
 
@@ -118,12 +119,12 @@ func (r *role) later(hold time.Duration, serve bool, reason string) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.pending == timer {
-			r.pending, r.coming = nil, ""
+			r.pending = nil
 			_ = r.turn(serve, reason)
 			r.steady.changed(time.Now())
 		}
 	})
-	r.pending, r.wanted = timer, serve
+	r.pending = timer
 }
 
 // turn makes us serve or not. If we cannot, the reason says why, and so does the
@@ -145,14 +146,11 @@ func (r *role) turn(serve bool, reason string) error {
 	return nil
 }
 
-// end makes sure that nothing changes any more.
+// end makes sure that nothing changes any more. Nobody may call follow after it.
 func (r *role) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ended = true; r.pending != nil {
-		r.pending.Stop()
-		r.pending = nil
-	}
+	r.stay()
 }
 
 // now returns ModeServer or ModeClient, and why it is so.
@@ -163,7 +161,7 @@ func (r *role) now() (Mode, string) {
 	if r.serving {
 		m = ModeServer
 	}
-	if r.coming != "" {
+	if r.pending != nil {
 		reason += "; " + r.coming
 	}
 	return m, reason
