@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/kdht/kdht/routing"
@@ -91,18 +90,7 @@ func (p pair[T]) tell(ctx context.Context) {
 	if into, ok := ctx.Value(reportKey{}).(*Report); ok {
 		*into = Report{WAN: p.wan.report, LAN: p.lan.report, WANErr: p.wan.err, LANErr: p.lan.err}
 	}
-	w, l := p.wan.report, p.lan.report
-	sum := routing.Report{
-		Asked: w.Asked + l.Asked, Answered: w.Answered + l.Answered, Failed: w.Failed,
-		Hops: max(w.Hops, l.Hops), Duration: max(w.Duration, l.Duration), Holders: slices.Clone(w.Holders),
-	}
-	sum.Failed.Add(&l.Failed)
-	for _, id := range l.Holders {
-		if !slices.Contains(sum.Holders, id) {
-			sum.Holders = append(sum.Holders, id)
-		}
-	}
-	routing.FillReport(ctx, sum)
+	routing.FillReport(ctx, p.wan.report.Beside(&p.lan.report))
 }
 
 // err returns nil if the operation succeeded in one network.

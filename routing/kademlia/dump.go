@@ -31,8 +31,9 @@ func (n *Node) Queries() []QueryInfo {
 	for _, q := range n.queries {
 		info := QueryInfo{
 			ID: q.id, Type: q.request.Type, Key: q.request.Key, Started: q.started, Asked: q.report.Asked, Answered: q.report.Answered,
-			Hops: q.report.Hops, Storing: q.spread != nil, Upkeep: q.passing,
+			Hops: q.report.Hops, Storing: q.spread != nil,
 		}
+		_, info.Upkeep = q.goal.(*lookAbout)
 		if q.lookup != nil {
 			info.Heard = len(q.lookup.candidates)
 			info.Waiting = q.lookup.count(asking) + q.lookup.count(slow)

@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
@@ -71,12 +72,22 @@ type Report struct {
 // add takes in the requests of another operation.
 func (r *Report) add(o *Report) {
 	r.Asked, r.Answered = r.Asked+o.Asked, r.Answered+o.Answered
-	r.Failed.Unreachable += o.Failed.Unreachable
-	r.Failed.Refused += o.Failed.Refused
-	r.Failed.Timeout += o.Failed.Timeout
-	r.Failed.Malformed += o.Failed.Malformed
-	r.Failed.Unsupported += o.Failed.Unsupported
-	r.Failed.Local += o.Failed.Local
+	r.Failed.Add(&o.Failed)
+}
+
+// Beside returns what two operations that ran side by side did together: the requests
+// and holders of both, the longer chain, and the time until the last had ended.
+func (r Report) Beside(o *Report) Report {
+	r.add(o)
+	r.Holders = slices.Clone(r.Holders)
+	for _, id := range o.Holders {
+		if !slices.Contains(r.Holders, id) {
+			r.Holders = append(r.Holders, id)
+		}
+	}
+	r.Hops, r.Duration = max(r.Hops, o.Hops), max(r.Duration, o.Duration)
+	r.Dense, r.Region = r.Dense || o.Dense, r.Region+o.Region
+	return r
 }
 
 // Failures counts failed requests by what happened to them.
