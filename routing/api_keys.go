@@ -23,7 +23,7 @@ type fetchedKey struct {
 // comes first. The error is ErrNotFound if neither does. A Report tells of the
 // lookup of the record, and is empty if the peer itself was faster.
 func (d *DHT) GetPublicKey(ctx context.Context, id peer.ID) (crypto.PubKey, error) {
-	fillReport(ctx, Report{})
+	FillReport(ctx, Report{})
 	if err := id.Validate(); err != nil {
 		return nil, fmt.Errorf("kdht: public key: %w", err)
 	}
@@ -52,7 +52,7 @@ func (d *DHT) GetPublicKey(ctx context.Context, id peer.ID) (crypto.PubKey, erro
 	for range cap(keys) {
 		f := <-keys
 		if f.report.Duration > 0 || f.report.Asked > 0 {
-			fillReport(ctx, f.report)
+			FillReport(ctx, f.report)
 		}
 		if f.key != nil {
 			return f.key, nil

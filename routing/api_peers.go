@@ -21,7 +21,7 @@ const maxLookupKey = 4 << 10
 // first, not counting ourselves. When ctx ends before, it returns those that had
 // answered by then and ctx's error.
 func (d *DHT) GetClosestPeers(ctx context.Context, key string) ([]peer.ID, error) {
-	fillReport(ctx, Report{})
+	FillReport(ctx, Report{})
 	switch {
 	case key == "":
 		return nil, errors.New("kdht: closest peers: the key is empty")
@@ -46,7 +46,7 @@ func (d *DHT) GetClosestPeers(ctx context.Context, key string) ([]peer.ID, error
 // and of a peer that is connected, the answer may have no addresses, if none are
 // known.
 func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
-	fillReport(ctx, Report{})
+	FillReport(ctx, Report{})
 	if err := id.Validate(); err != nil {
 		return peer.AddrInfo{}, fmt.Errorf("kdht: find peer: %w", err)
 	}
@@ -108,7 +108,7 @@ func (d *DHT) Ping(ctx context.Context, id peer.ID) error {
 // for a request that has none (AddProvider). It takes 10 s at most. The error
 // wraps one of protocol's sentinels or ctx's error.
 func (d *DHT) Ask(ctx context.Context, id peer.ID, req *protocol.Message) (*protocol.Message, error) {
-	fillReport(ctx, Report{})
+	FillReport(ctx, Report{})
 	if err := id.Validate(); err != nil {
 		return nil, fmt.Errorf("kdht: ask: %w", err)
 	}

@@ -40,7 +40,7 @@ func (d *DHT) providerKey(c cid.Cid) ([]byte, error) {
 // tried again by itself. So it is when ctx ends before: ctx bounds how long is
 // waited here, and only StopProviding ends the providing.
 func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) error {
-	fillReport(ctx, Report{})
+	FillReport(ctx, Report{})
 	key, err := d.providerKey(c)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (d *DHT) StopProviding(c cid.Cid) error {
 
 // FindProviders returns up to k providers of c.
 func (d *DHT) FindProviders(ctx context.Context, c cid.Cid) ([]peer.AddrInfo, error) {
-	fillReport(ctx, Report{})
+	FillReport(ctx, Report{})
 	key, err := d.providerKey(c)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (d *DHT) FindProviders(ctx context.Context, c cid.Cid) ([]peer.AddrInfo, er
 // are), when nobody is left to ask, or when ctx ends. A provider whose addresses
 // are only learned later is sent once more.
 func (d *DHT) FindProvidersAsync(ctx context.Context, c cid.Cid, count int) <-chan peer.AddrInfo {
-	fillReport(ctx, Report{})
+	FillReport(ctx, Report{})
 	out := make(chan peer.AddrInfo, 1)
 	key, err := d.providerKey(c)
 	if err != nil {

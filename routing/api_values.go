@@ -72,7 +72,7 @@ func (d *DHT) valueOptions(key string, opts []core.Option) (chosen valueChoice, 
 // store does. With routing.Offline it is stored here alone. With Republish it is put
 // again, soon if nobody took it.
 func (d *DHT) PutValue(ctx context.Context, key string, value []byte, opts ...core.Option) error {
-	fillReport(ctx, Report{})
+	FillReport(ctx, Report{})
 	chosen, err := d.valueOptions(key, opts)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func aloneWith(what string, err error) error {
 // best value so far comes with ctx's error. See Quorum; with routing.Offline
 // only our own store is looked at.
 func (d *DHT) GetValue(ctx context.Context, key string, opts ...core.Option) ([]byte, error) {
-	fillReport(ctx, Report{})
+	FillReport(ctx, Report{})
 	s, err := d.valueSearch(key, opts)
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (d *DHT) GetValue(ctx context.Context, key string, opts ...core.Option) ([]
 // are found: each value sent is better than those before. The channel is closed
 // when the search is over or ctx ends, and without a value if there is none.
 func (d *DHT) SearchValue(ctx context.Context, key string, opts ...core.Option) (<-chan []byte, error) {
-	fillReport(ctx, Report{})
+	FillReport(ctx, Report{})
 	s, err := d.valueSearch(key, opts)
 	if err != nil {
 		return nil, err

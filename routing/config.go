@@ -147,6 +147,16 @@ type Stores struct {
 	MaxValue int
 }
 
+// RegionMode says when records go to, and come from, all peers near their key.
+type RegionMode = kademlia.RegionMode
+
+// The modes, as kademlia explains them.
+const (
+	RegionWhenDense = kademlia.RegionWhenDense
+	RegionAlways    = kademlia.RegionAlways
+	RegionNever     = kademlia.RegionNever
+)
+
 // AddNamespace makes v judge the values whose keys begin with /<namespace>/,
 // besides the namespaces there are.
 func (c *Config) AddNamespace(namespace string, v record.Validator) error {

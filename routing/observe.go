@@ -11,8 +11,8 @@ import (
 )
 
 // observers dispatches what the node traces to the operations whose contexts
-// subscribe to libp2p's query events or to lookup events, and what changes in its table to the host. It
-// belongs to the loop.
+// subscribe to libp2p's query events or to lookup events, and what changes in its
+// table to the host. It belongs to the loop.
 type observers struct {
 	byQuery  map[kademlia.QueryID]*operation
 	starting *operation // its query's id is not known yet

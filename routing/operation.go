@@ -42,7 +42,7 @@ func (d *DHT) run(ctx context.Context, key []byte, start starter) (kademlia.Resu
 	defer cancel()
 	op := &operation{dht: d, ctx: within, key: key, lookups: registration(ctx), result: make(chan kademlia.Result, 1), wake: make(chan struct{}, 1)}
 	r, err := op.run(start)
-	fillReport(ctx, r.Report)
+	FillReport(ctx, r.Report)
 	if errors.Is(err, ErrNoPeers) && d.loop.node.View().Len() == 0 {
 		err = d.whyNotReady()
 	}

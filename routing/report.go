@@ -20,23 +20,11 @@ func WithReport(ctx context.Context, r *Report) context.Context {
 	return context.WithValue(ctx, reportKey{}, r)
 }
 
-// FillReport fills in the context's Report, if there is one, for routers that put
-// several operations together: they run each under a report of its own.
-func FillReport(ctx context.Context, r Report) { fillReport(ctx, r) }
-
-// fillReport gives the context's Report the figures of an operation.
-func fillReport(ctx context.Context, r Report) {
+// FillReport gives the context's Report, if there is one, the figures of an operation.
+// It is exported for routers that put several operations together: they run each under
+// a report of its own.
+func FillReport(ctx context.Context, r Report) {
 	if into, ok := ctx.Value(reportKey{}).(*Report); ok {
 		*into = r
 	}
 }
-
-// RegionMode says when records go to, and come from, all peers near their key.
-type RegionMode = kademlia.RegionMode
-
-// The modes, as kademlia explains them.
-const (
-	RegionWhenDense = kademlia.RegionWhenDense
-	RegionAlways    = kademlia.RegionAlways
-	RegionNever     = kademlia.RegionNever
-)
