@@ -59,14 +59,8 @@ func New(h host.Host, wan, lan routing.Config) (*DHT, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	return Of(w, l), nil
-}
-
-// Of makes one router of two that run already, and takes them over: Close closes
-// them.
-func Of(wan, lan *routing.DHT) *DHT {
 	ctx, end := context.WithCancel(context.Background())
-	return &DHT{WAN: wan, LAN: lan, ctx: ctx, end: end}
+	return &DHT{WAN: w, LAN: l, ctx: ctx, end: end}, nil
 }
 
 // Close ends both.

@@ -191,7 +191,7 @@ func TestValuesOfBoth(t *testing.T) {
 		if got, err := d.GetValue(t.Context(), "/v/a"); err != nil || string(got) != want {
 			t.Errorf("got %q, %v; want %q", got, err, want)
 		}
-		values, err := d.SearchValue(t.Context(), "/v/a")
+		values, err := d.SearchValue(ctx, "/v/a")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,6 +202,9 @@ func TestValuesOfBoth(t *testing.T) {
 		if !slices.IsSorted(seen) || len(seen) == 0 || seen[len(seen)-1] != want {
 			t.Errorf("streamed %q, want better and better ones up to %s", seen, want)
 		}
+		if report.WAN.Asked != 1 || report.LAN.Asked != 1 || sum.Asked != 2 {
+			t.Errorf("searched: %+v, both: %+v", report, sum)
+		}
 	}
 	if got, err := d.GetValue(t.Context(), "/v/none"); !errors.Is(err, routing.ErrNotFound) || got != nil {
 		t.Errorf("of nothing: %q, %v", got, err)
@@ -211,6 +214,47 @@ func TestValuesOfBoth(t *testing.T) {
 	}
 	if err := d.PutValue(t.Context(), "/v/only", []byte("1"), core.Offline); err != nil || kept(t, d, "/v/only") != "1" {
 		t.Errorf("offline: %v", err)
+	}
+}
+
+// A value that is put again is so in both networks, and in both no more.
+func TestRepublishingInBoth(t *testing.T) {
+	_, _, d, _ := world(t)
+	publishing := func() [2]int { return [2]int{d.WAN.Stats().Stored.Publishing, d.LAN.Stats().Stored.Publishing} }
+	if err := d.PutValue(t.Context(), "/v/a", []byte("1"), routing.Republish()); err != nil || publishing() != [2]int{1, 1} {
+		t.Errorf("put again: %v, %v", publishing(), err)
+	}
+	if err := d.StopRepublishing("/v/a"); err != nil || publishing() != [2]int{} {
+		t.Errorf("stopped: %v, %v", publishing(), err)
+	}
+}
+
+// A network that has no values does not keep those of the other back.
+func TestValuesOfOneNetwork(t *testing.T) {
+	wan, lan := configs(nil, nil)
+	lan.DisableValues = true
+	d, err := dual.New(newHost(t), wan, lan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var report dual.Report
+	ctx := dual.WithReport(t.Context(), &report)
+	if err := d.PutValue(ctx, "/v/a", []byte("1"), core.Offline); err != nil || !errors.Is(report.LANErr, routing.ErrNotSupported) {
+		t.Errorf("put: %v; there: %v", err, report.LANErr)
+	}
+	values, err := d.SearchValue(ctx, "/v/a", core.Offline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for v := range values {
+		if seen++; string(v) != "1" {
+			t.Errorf("found %q", v)
+		}
+	}
+	if seen != 1 || report.WANErr != nil || !errors.Is(report.LANErr, routing.ErrNotSupported) {
+		t.Errorf("%d values; report: %v, %v", seen, report.WANErr, report.LANErr)
 	}
 }
 
@@ -284,7 +328,8 @@ func TestProvidersOfBoth(t *testing.T) {
 	}
 	for count, want := range map[int]int{0: 2, 1: 1, 2: 2, 3: 2} {
 		found := make(map[peer.ID]int)
-		for p := range d.FindProvidersAsync(t.Context(), c, count) {
+		var report dual.Report
+		for p := range d.FindProvidersAsync(dual.WithReport(t.Context(), &report), c, count) {
 			found[p.ID]++
 			if len(p.Addrs) == 0 {
 				t.Errorf("%s has no addresses", p.ID)
@@ -292,6 +337,9 @@ func TestProvidersOfBoth(t *testing.T) {
 		}
 		if len(found) != want || want == 2 && (found[w.ID()] != 1 || found[l.ID()] != 1) {
 			t.Errorf("up to %d: found %v", count, found)
+		}
+		if report.WANErr != nil || report.LANErr != nil {
+			t.Errorf("up to %d: ended with %v, %v", count, report.WANErr, report.LANErr)
 		}
 	}
 	all, err := d.FindProviders(t.Context(), c)
@@ -386,6 +434,12 @@ func TestFindPeerInBoth(t *testing.T) {
 	stranger := peer.ID("\x00\x04abcd")
 	if _, err := d.FindPeer(ctx, stranger); !errors.Is(err, routing.ErrNotFound) {
 		t.Errorf("a stranger: %v", err)
+	}
+	if local := d.FindLocal(ctx, other.ID()); local.ID != other.ID() || len(local.Addrs) != 2 {
+		t.Errorf("first hand: %v, want both addresses", local)
+	}
+	if local := d.FindLocal(ctx, stranger); local.ID != "" || len(local.Addrs) != 0 {
+		t.Errorf("of a stranger, first hand: %v", local)
 	}
 	if err := errors.Join(d.Refresh(ctx), d.Bootstrap(ctx)); err != nil {
 		t.Error(err)

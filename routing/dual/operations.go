@@ -110,24 +110,24 @@ func (d *DHT) FindProvidersAsync(ctx context.Context, c cid.Cid, count int) <-ch
 	out := make(chan peer.AddrInfo, 1)
 	started := d.spawn(func() {
 		defer close(out)
-		ctx, cancel := d.within(ctx)
+		within, cancel := d.within(ctx)
 		defer cancel()
 		found := make(chan peer.AddrInfo)
-		find := func(side *routing.DHT, ctx context.Context) error {
-			for p := range side.FindProvidersAsync(ctx, c, count) {
+		find := func(side *routing.DHT, within context.Context) error {
+			for p := range side.FindProvidersAsync(within, c, count) {
 				select {
 				case found <- p:
-				case <-ctx.Done():
+				case <-within.Done():
 				}
 			}
-			return ctx.Err()
+			return ctx.Err() // of the caller's: to have found enough is a success
 		}
 		var finding sync.WaitGroup
 		finding.Go(func() {
 			defer close(found)
-			both(ctx, d, effect(find), nil)
+			both(within, d, effect(find), nil)
 		})
-		pass(ctx, found, out, count)
+		pass(within, found, out, count)
 		cancel()
 		finding.Wait()
 	})

@@ -53,25 +53,22 @@ func (d *DHT) better(key string, best, value []byte) bool {
 // SearchValue is GetValue for those who want a value now and better ones as either
 // network finds them: each value sent is better than those before.
 func (d *DHT) SearchValue(ctx context.Context, key string, opts ...core.Option) (<-chan []byte, error) {
-	ctx, cancel := d.within(ctx)
-	sources := make([]<-chan []byte, 0, 2)
-	var of [2]error
-	for i, side := range [...]*routing.DHT{d.WAN, d.LAN} {
-		var values <-chan []byte
-		var report routing.Report // the two may not share the context's
-		if values, of[i] = side.SearchValue(routing.WithReport(ctx, &report), key, opts...); of[i] == nil {
-			sources = append(sources, values)
-		}
+	within, cancel := d.within(ctx)
+	var p pair[<-chan []byte]
+	for side, in := range map[*routing.DHT]*answer[<-chan []byte]{d.WAN: &p.wan, d.LAN: &p.lan} {
+		in.value, in.err = side.SearchValue(routing.WithReport(within, &in.report), key, opts...)
 	}
-	if err := merge(ctx, of[0], of[1]); err != nil {
+	if err := p.err(within); err != nil {
 		cancel()
+		p.tell(ctx)
 		return nil, err
 	}
 	out := make(chan []byte, 1)
 	started := d.spawn(func() {
 		defer close(out)
-		d.improve(ctx, key, sources, out)
+		d.improve(within, key, [...]<-chan []byte{p.wan.value, p.lan.value}, out)
 		cancel()
+		p.tell(ctx)
 	})
 	if !started {
 		cancel()
@@ -80,11 +77,14 @@ func (d *DHT) SearchValue(ctx context.Context, key string, opts ...core.Option) 
 	return out, nil
 }
 
-// improve sends what is better than all before.
-func (d *DHT) improve(ctx context.Context, key string, sources []<-chan []byte, out chan<- []byte) {
+// improve sends what is better than all before; a source may be nil.
+func (d *DHT) improve(ctx context.Context, key string, sources [2]<-chan []byte, out chan<- []byte) {
 	all := make(chan []byte)
 	var reading sync.WaitGroup
 	for _, values := range sources {
+		if values == nil {
+			continue
+		}
 		reading.Go(func() {
 			for v := range values {
 				select {
