@@ -42,8 +42,11 @@ func Configure(opts ...Option) (routing.Config, error) {
 	var s settings
 	err := s.apply(opts)
 	if preset := s.preset; err == nil && preset != nil { // the others change it
+		begun := s.begun
 		s = settings{Config: *preset}
-		s.BootstrapPeers = nil
+		if s.BootstrapPeers = slices.Clone(s.BootstrapPeers); begun {
+			s.BootstrapPeers, s.BootstrapPeersFunc = nil, nil
+		}
 		err = s.apply(opts)
 	}
 	if err == nil {
@@ -71,9 +74,6 @@ func (s *settings) apply(opts []Option) error {
 func (s *settings) finish() error {
 	base, json := defaultPrefix, true
 	if s.preset != nil {
-		if !s.begun {
-			s.BootstrapPeers = slices.Clone(s.preset.BootstrapPeers)
-		}
 		base, json = protocol.ID(strings.TrimSuffix(string(s.preset.Protocol), string(kad))), s.preset.JSONProtocol != ""
 	}
 	switch {

@@ -152,6 +152,7 @@ func TestOptionsInAnyOrder(t *testing.T) {
 // A preset is what the other options change, wherever it stands.
 func TestPresets(t *testing.T) {
 	private := kdht.AddressProfile(kdht.ProfilePrivate)
+	naming := routing.Config{BootstrapPeersFunc: func() []peer.AddrInfo { return nil }}
 	for name, c := range map[string]struct {
 		options []kdht.Option
 		set     func(c *routing.Config) bool
@@ -169,6 +170,8 @@ func TestPresets(t *testing.T) {
 		"nobody to begin with": {[]kdht.Option{kdht.Preset(amino.Config()), kdht.BootstrapPeers()}, func(c *routing.Config) bool {
 			return len(c.BootstrapPeers) == 0 && c.Serving.Limit.Subnets
 		}},
+		"those who name others": {[]kdht.Option{kdht.Preset(naming), kdht.Mode(kdht.ModeClient)}, func(c *routing.Config) bool { return c.BootstrapPeersFunc != nil }},
+		"nobody names others":   {[]kdht.Option{kdht.BootstrapPeers(), kdht.Preset(naming)}, func(c *routing.Config) bool { return c.BootstrapPeersFunc == nil }},
 		"extension": {[]kdht.Option{kdht.ProtocolExtension("/lan"), kdht.Preset(amino.Config())}, func(c *routing.Config) bool {
 			return c.Protocol == "/ipfs/lan/kad/1.0.0" && c.JSONProtocol == ""
 		}},
