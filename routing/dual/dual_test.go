@@ -355,6 +355,31 @@ func TestProvidersOfBoth(t *testing.T) {
 			t.Errorf("announced to both: %v, %v", ps, err)
 		}
 	}
+	other, _ := pair(t, w.info(), l.info())
+	for _, side := range []*routing.DHT{other.WAN, other.LAN} {
+		if err := side.WaitPeers(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	of := func(all []peer.AddrInfo) (addrs, times int) {
+		for _, p := range all {
+			if p.ID == d.ID() {
+				addrs, times = len(p.Addrs), times+1
+			}
+		}
+		return addrs, times
+	}
+	all, err = other.FindProviders(t.Context(), c)
+	if addrs, times := of(all); err != nil || addrs != 2 || times != 1 {
+		t.Errorf("found %v, %v; want %s once with both addresses", all, err, d.ID())
+	}
+	all = nil
+	for p := range other.FindProvidersAsync(t.Context(), c, 0) {
+		all = append(all, p)
+	}
+	if addrs, times := of(all); addrs != 2 || times != 2 {
+		t.Errorf("found %v; want %s twice, at last with both addresses", all, d.ID())
+	}
 	if err := d.StopProviding(c); err != nil || d.WAN.Stats().Stored.Providing+d.LAN.Stats().Stored.Providing != 0 {
 		t.Errorf("still providing: %v", err)
 	}
@@ -508,8 +533,15 @@ func TestWaitReadySaysWhy(t *testing.T) {
 	info[0].Addrs = only(multiaddr.P_TCP)(info[0].Addrs) // a closed port, which says so at once
 	_ = gone.Close()
 	_ = gone.host.Close()
+	wan, _ := configs(nil, nil)
+	half, _ := pair(t, single(t, wan).info(), info)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := half.WaitReady(ctx); err != nil {
+		t.Errorf("one network is enough: %v", err)
+	}
 	d, _ := pair(t, info, nil)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel = context.WithCancel(t.Context())
 	eventually(t, "the first attempt has failed", func() bool {
 		return strings.Contains(fmt.Sprint(d.WAN.Stats().Lonely), "unreachable")
 	})

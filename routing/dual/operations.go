@@ -15,21 +15,21 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// patience is how long the second network is waited for that may know more
-// addresses of a peer than the first.
-const patience = time.Second
+// forMore is how long the second network is waited for that may know more addresses of
+// a peer than the first: a second if the first knows any.
+func forMore(a *answer[peer.AddrInfo]) time.Duration {
+	if a.err == nil && len(a.value.Addrs) > 0 {
+		return time.Second
+	}
+	return forever
+}
 
 // FindPeer returns the addresses of a peer, those that one network knows and those
 // that the other does: it waits for the second to answer, a second at most if the
 // first has found any.
 func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	find := func(ctx context.Context, side *routing.DHT) (peer.AddrInfo, error) { return side.FindPeer(ctx, id) }
-	p := both(ctx, d, find, func(a *answer[peer.AddrInfo]) time.Duration {
-		if a.err == nil && len(a.value.Addrs) > 0 {
-			return patience
-		}
-		return forever
-	})
+	p := both(ctx, d, find, forMore)
 	if err := p.err(ctx); err != nil {
 		return peer.AddrInfo{}, err
 	}
