@@ -61,10 +61,15 @@ func (s *syncs) join() *round {
 	return s.next
 }
 
+// gatherMost is how often others are let go first, so that those who write without waiting
+// for the disk do not keep it from those who do.
+const gatherMost = 8
+
 // gather lets all who are about to write do so first: the last write of the disk has
 // woken many at once, and whoever misses this one waits for the next.
 func (s *syncs) gather() {
-	for before := s.written.Load(); ; {
+	before := s.written.Load()
+	for range gatherMost {
 		runtime.Gosched()
 		now := s.written.Load()
 		if now == before {
