@@ -125,8 +125,12 @@ func (kv *KV) start(cfg Config) error {
 		}
 	}
 	p.db = dbName(last)
-	if had, has := p.safe(), kv.totals.Load().batch; had > has && len(wrecks) == 0 {
-		kv.stats.lostBatches.Store(had - has)
+	if had, has := p.safe(), kv.totals.Load().batch; had > has {
+		if len(wrecks) == 0 {
+			kv.stats.lostBatches.Store(had - has)
+		} else {
+			_ = p.fs.Remove(p.path(safeFile)) // they are saved, in fewer batches
+		}
 	}
 	if kv.health.failure() != nil {
 		close(kv.damage.saved) // what is to be saved waits for the next start

@@ -68,7 +68,7 @@ func inspect(kv *KV, dir string) *wreck {
 		}
 	}
 	flushed := w.totals.batch
-	if _, after, ok := strings.Cut(dir, wreckAfter); ok {
+	if _, after, ok := strings.Cut(kv.place.fs.PathBase(dir), wreckAfter); ok {
 		flushed, _ = strconv.ParseUint(after, 10, 64)
 	}
 	gaps := scanLogs(kv.place.fs, dir, func(b []byte) { w.replay(b, flushed) })
