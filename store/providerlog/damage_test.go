@@ -92,3 +92,44 @@ func TestUnreadableBlock(t *testing.T) {
 		}
 	})
 }
+
+// shy is a disk that opens one of its files once.
+type shy struct {
+	*memDisk
+	file   string
+	opened *bool
+}
+
+func (d shy) Open(path string) (file, error) {
+	if filepath.Base(path) == d.file {
+		if *d.opened {
+			return nil, errUnreadable
+		}
+		*d.opened = true
+	}
+	return d.memDisk.Open(path)
+}
+
+// TestSegmentNotOpened opens a log of which one segment can be looked at, but not be read:
+// it is counted, and is there for a later run that can.
+func TestSegmentNotOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newMemDisk()
+		for i := range 2 {
+			s := opened(t, d, Config{})
+			announce(t, s, epoch, i, 1)
+			closed(t, s)
+		}
+		s := opened(t, shy{d, segmentName{seq: 1}.String(), new(bool)}, Config{})
+		s.Advance(epoch)
+		if st := s.Stats(); st.Records != 1 || st.Loaded.Damaged != 1 || st.WriteErrors != 1 {
+			t.Errorf("%+v", st)
+		}
+		closed(t, s)
+		s = opened(t, d, Config{})
+		defer closed(t, s)
+		if st := s.Stats(); st.Records != 2 {
+			t.Errorf("a run later: %+v", st)
+		}
+	})
+}

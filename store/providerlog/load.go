@@ -160,6 +160,7 @@ func (s *Store) loadSegment(seg *segment, newest bool) {
 	}
 	if err != nil {
 		s.health.failed(&s.health.writeErrors, err)
+		span.reach(s.times.logged) // perhaps a later run can read it: it is kept as long as any
 	}
 	s.tail.mu.Lock()
 	seg.first, seg.last = span.first, span.last
@@ -217,8 +218,10 @@ func (s *Store) restore(r *store.ProviderRecord) {
 	s.index.Restore(*r)
 }
 
-// forget applies a removal to what was announced before it.
+// forget applies a removal to what was announced before it, not to what is meanwhile.
 func (s *Store) forget(at uint32, key, id []byte) {
+	s.order.Lock()
+	defer s.order.Unlock()
 	if r, found := s.index.Find(key, id); found && r.Added <= at {
 		s.index.Remove(key, id)
 	}
