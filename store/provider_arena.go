@@ -36,7 +36,7 @@ func (a *arena) get() []byte {
 // grow asks the operating system for memory, or Go if that gives none.
 func (a *arena) grow() {
 	r, err := mapMemory(regionSize)
-	if err != nil || a.closed {
+	if err != nil {
 		a.free = append(a.free, make([]byte, chunkSize))
 		return
 	}

@@ -267,8 +267,7 @@ func fill(tb testing.TB, s announcing, n int) {
 
 // BenchmarkProviderLog fills a log with -records records and opens it again. It
 // reports what they take on the disk and in memory, what opening takes, also until all
-// are read, and how
-// long it takes to forget them all and the longest step of that.
+// are read, and how long it takes to forget them all and the longest step of that.
 func BenchmarkProviderLog(b *testing.B) {
 	for b.Loop() {
 		dir := b.TempDir()
