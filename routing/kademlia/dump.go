@@ -21,7 +21,8 @@ type QueryInfo struct {
 	// Hops is the longest chain of referrals that an answer has come by.
 	Hops int
 	// Storing says that the walk is over and that the nearest peers are being given a
-	// record; Upkeep that the table looks about, for no caller's sake.
+	// record; Upkeep that no caller waits for it: the table looks about, or another
+	// operation does in the region of its key.
 	Storing, Upkeep bool
 }
 

@@ -41,29 +41,33 @@ type claims struct {
 func (g *findProviders) regional() bool { return true }
 
 func (g *findProviders) response(now time.Time, q *query, from *Contact, m *protocol.Message) bool {
-	g.wary = g.wary || q.wary(now)
 	peers := m.ProviderPeers[:min(len(m.ProviderPeers), maxProvidersTaken)]
-	if len(peers) > 0 {
-		q.report.Holders = append(q.report.Holders, from.ID)
+	if len(peers) == 0 {
+		return false
 	}
-	named := make([]*Contact, 0, len(peers))
-	for _, i := range q.node.cfg.Rand.Perm(len(peers)) { // wire.md §9: nobody is first by being sent first
-		if c := q.node.contactIn(&peers[i]); c != nil && c.ID != q.node.self.ID {
-			named = append(named, c)
-		}
-	}
+	q.report.Holders = append(q.report.Holders, from.ID)
+	g.wary = g.wary || q.wary(now)
+	most := len(peers)
 	if g.wary {
-		named = named[:min(len(named), protocol.MaxAnswerProviders)]
-		if g.count > 0 {
-			g.held = append(g.held, claims{from, named})
-			return false
-		}
+		most = min(most, protocol.MaxAnswerProviders)
 	}
-	for _, c := range named {
+	hold := claims{from: from}
+	for _, i := range q.node.cfg.Rand.Perm(len(peers))[:most] { // wire.md §9: nobody is first by being sent first
+		c := q.node.contactIn(&peers[i])
+		if c == nil || c.ID == q.node.self.ID {
+			continue
+		}
+		if g.wary && g.count > 0 {
+			hold.named = append(hold.named, c)
+			continue
+		}
 		g.tell(c)
 		if q.finished || g.enough() { // canceled by who was told
 			return true
 		}
+	}
+	if len(hold.named) > 0 {
+		g.held = append(g.held, hold)
 	}
 	return false
 }

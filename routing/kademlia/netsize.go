@@ -99,11 +99,8 @@ func (n *Node) leastSize(now time.Time) float64 {
 // sizes returns what each sample says, the least first.
 func (n *Node) sizes(now time.Time) []float64 {
 	all := make([]float64, 0, maxSamples+1)
-	if near := n.table.View().AppendClosest(make([]*Contact, 0, 64), &n.self.Key, n.cfg.K); len(near) > 0 {
-		all = append(all, float64(len(near)))
-		if last := near[len(near)-1]; len(near) == n.cfg.K && n.cfg.K > 1 {
-			all[0] = max(all[0], peersWithin(n.cfg.K, prefixOf(&n.self.Key)^prefixOf(&last.Key)))
-		}
+	if own := n.sizeAround(); own > 0 {
+		all = append(all, own)
 	}
 	for i := range n.size.samples {
 		if s := &n.size.samples[i]; !s.old(now) {
@@ -114,11 +111,22 @@ func (n *Node) sizes(now time.Time) []float64 {
 	return all
 }
 
-// sparsest is how few of the k nearest peers that a lookup has found must be there by
-// chance, as a share: with fewer, they are taken for made to sit there. Chance alone
-// puts twenty where six are to be expected once in tens of thousands of times, and in
-// a few hundred if our notion of the network is half of it; twenty identities all
-// nearer than the nearest honest peer take as much space as seven seldom more often.
+// sizeAround returns what our own neighbourhood says, 0 if there is none. That is never
+// out of date: who joins near to us comes by.
+func (n *Node) sizeAround() float64 {
+	near := n.table.View().AppendClosest(make([]*Contact, 0, maxReplicas), &n.self.Key, n.cfg.K)
+	if len(near) < n.cfg.K || len(near) < 2 {
+		return float64(len(near))
+	}
+	last := near[len(near)-1]
+	return max(float64(len(near)), peersWithin(len(near), prefixOf(&n.self.Key)^prefixOf(&last.Key)))
+}
+
+// sparsest says where k peers are taken for made to sit there: where chance would put
+// fewer than this share of them. It puts twenty where six are to be expected once in
+// 190,000 times, and once in 47 if the network is twice as large as we think it is. The
+// nearest honest peer lies beyond the space of six once in 400 times, and only then do
+// identities that are all nearer than it take so much.
 const sparsest = 0.3
 
 // fewest is the least k of which chance can be told from purpose.

@@ -27,8 +27,8 @@ const (
 
 const (
 	// maxShells is how many lookups go through a region, each through the half that is
-	// farther from the key of what the one before has left over: of twenty honest
-	// peers one is to be expected beyond the fourth.
+	// farther from the key of what the one before has left over: fifteen sixteenths.
+	// They are more if the network is larger than we thought.
 	maxShells = 4
 	// maxRegion bounds the peers of a region beyond the k nearest that are asked, or
 	// given a record.
@@ -42,16 +42,16 @@ const (
 //
 // Invariant: pending says how many of walks have not ended.
 type regionWalk struct {
-	least     float64 // how many peers we thought there are, at the least
+	most      float64 // how many peers we believe there are, at the most
 	far       uint64  // how far the k-th nearest is, the first 64 bits
 	radius    uint64  // how far the region reaches
 	outermost int     // how many bits the keys of its outermost shell share with the query's
-	explored  int     // shells gone through, or being so
+	innermost int     // the same of the last shell that is gone through
+	surveyed  bool    // it is known how large the network is
 	walks     []QueryID
 	pending   int
 	suspected bool       // the k nearest are there for a purpose
-	always    bool       // whether or not they are
-	found     []*Contact // have answered, and have not been asked by the query itself
+	found     []*Contact // have answered one of walks; from sift on, who is to be dealt with
 }
 
 // judge decides, when the walk has come to its end for the first time, whether the k
@@ -60,14 +60,16 @@ func (q *query) judge(now time.Time) {
 	n := q.node
 	q.judged = true
 	far, whole := q.lookup.farthest(answered)
-	always := q.storing() && n.cfg.Region == RegionAlways
 	if q.goal.regional() && n.cfg.Region != RegionNever {
 		least := n.leastSize(now)
 		suspected := whole && dense(least, n.cfg.K, far)
-		if suspected || always {
-			q.region = &regionWalk{least: least, far: far, suspected: suspected, always: always}
-			q.region.locate(n.cfg.K, least)
-			q.explore(now, 1)
+		if suspected || q.always() {
+			reach := radius(n.cfg.K, least)
+			q.region = &regionWalk{
+				most: maxGrowth * max(least, n.sizeAround()), far: far, suspected: suspected,
+				radius: reach, outermost: shellOf(reach), innermost: shellOf(reach) + maxShells - 1,
+			}
+			q.explore(now, q.region.outermost, q.region.outermost)
 			return
 		}
 	}
@@ -75,6 +77,9 @@ func (q *query) judge(now time.Time) {
 		n.size.note(now, &q.target, peersWithin(n.cfg.K, far))
 	}
 }
+
+// always reports whether the region is called for in any case.
+func (q *query) always() bool { return q.storing() && q.node.cfg.Region == RegionAlways }
 
 func (q *query) storing() bool {
 	_, ok := q.goal.(*store)
@@ -130,20 +135,22 @@ func (q *query) surround(now time.Time) bool {
 	return q.lookup.slots > 0
 }
 
-// locate sets where the region of k honest peers among so many ends.
-func (g *regionWalk) locate(k int, peers float64) {
-	g.radius = 1<<64 - 1
+// radius returns within which distance k of so many peers are to be expected.
+func radius(k int, peers float64) uint64 {
 	if within := float64(k) / max(1, peers); within < 1 {
-		g.radius = uint64(within * (1 << 64))
+		return uint64(within * (1 << 64))
 	}
-	g.outermost = min(bits.LeadingZeros64(g.radius), maxKeyPrefix+1-maxShells)
+	return 1<<64 - 1
 }
 
-// explore starts the lookups of the next shells.
-func (q *query) explore(now time.Time, shells int) {
+// shellOf returns how many bits a key just inside a radius shares with the one in the
+// middle.
+func shellOf(radius uint64) int { return min(bits.LeadingZeros64(radius), maxKeyPrefix+1-maxShells) }
+
+// explore starts a lookup in each shell from one to another.
+func (q *query) explore(now time.Time, from, to int) {
 	n, g := q.node, q.region
-	keys := randomKeys(n.cfg.Rand, &q.target, (1<<shells-1)<<(g.outermost+g.explored))
-	g.explored += shells
+	keys := randomKeys(n.cfg.Rand, &q.target, 1<<(to+1)-1<<from)
 	g.pending = len(keys)
 	for _, key := range keys {
 		walk := n.query(now, protocol.FindNode, key, findNode{}, func(now time.Time, r Result) { q.passed(now, key, &r) })
@@ -156,33 +163,27 @@ func (q *query) explore(now time.Time, shells int) {
 	}
 }
 
-// passed takes in whom a lookup of the region has found.
+// passed takes in whom a lookup of the region has found. The first of them says how
+// large the network is, and so whether there is anything to explore, and how far.
 func (q *query) passed(now time.Time, key []byte, r *Result) {
 	if q.finished {
 		return
 	}
 	g := q.region
 	q.report.add(&r.Report)
-	for _, c := range r.Closest {
-		if prefixOf(&c.Key)^prefixOf(&q.target) <= g.radius {
-			g.found = append(g.found, c)
-		}
-	}
-	if g.explored == 1 && r.Err == nil {
+	g.found = append(g.found, r.Closest...)
+	if !g.surveyed && r.Err == nil {
 		q.reckon(now, key, r)
 	}
 	if g.pending--; g.pending > 0 {
 		return
 	}
 	switch {
-	case !g.suspected && !g.always:
+	case !g.suspected && !q.always():
 		q.region = nil
-	case g.explored == 1:
-		if g.suspected {
-			q.report.Dense = true
-			q.node.cfg.Trace.dense(q.id)
-		}
-		q.explore(now, maxShells-1)
+	case !g.surveyed:
+		g.surveyed, q.report.Dense = true, g.suspected
+		q.explore(now, g.outermost+1, g.innermost)
 	default:
 		q.sift()
 	}
@@ -190,7 +191,10 @@ func (q *query) passed(now time.Time, key []byte, r *Result) {
 }
 
 // maxGrowth is how much larger than we thought a region may let the network appear:
-// it grows while we do not look. More is taken for a crowd in the region.
+// it grows while we do not look. More is taken for a crowd in the region. What we thought
+// is the least that three in four samples say, or what our own neighbourhood does if that
+// is more: of a network that has just come up the samples are out of date, and who would
+// fool us by it has to crowd both the region and whoever may store there.
 const maxGrowth = 4
 
 // reckon counts the outermost shell, which is the farthest from the key and so the last
@@ -209,10 +213,12 @@ func (q *query) reckon(now time.Time, key []byte, r *Result) {
 	if inside == n.cfg.K {
 		peers = peersWithin(inside, prefixOf(&target)^prefixOf(&r.Closest[inside-1].Key))
 	}
-	if now := min(peers, maxGrowth*g.least); g.suspected && !dense(now, n.cfg.K, g.far) {
+	believed := min(peers, g.most)
+	if g.suspected && !dense(believed, n.cfg.K, g.far) {
 		g.suspected = false
 		n.size = netSize{}
 	}
+	g.innermost = max(g.innermost, shellOf(radius(n.cfg.K, believed))+maxShells-1)
 	n.size.note(now, &target, peers)
 }
 
@@ -225,7 +231,7 @@ func (q *query) sift() {
 	found := g.found
 	for i := range l.candidates {
 		c := &l.candidates[i]
-		if l.distances[i] <= g.radius && c.state == answered {
+		if c.state == answered {
 			found = append(found, c.contact)
 		}
 		known[c.contact.Key] = c.state == asking || c.state == slow
@@ -235,7 +241,7 @@ func (q *query) sift() {
 	}
 	g.found = nil
 	for _, c := range found {
-		if !known[c.Key] {
+		if !known[c.Key] && prefixOf(&c.Key)^prefixOf(&q.target) <= g.radius {
 			known[c.Key] = true
 			g.found = append(g.found, c)
 		}

@@ -90,7 +90,7 @@ func (n *Node) HandleHeld(now time.Time, id ReadID, held []Held, err error) {
 	done(now, held, err)
 }
 
-// Copied returns how many copies of values have been sent to who came near to them.
+// Copied returns how many copies of values have been taken by who came near to them.
 func (n *Node) Copied() uint64 { return n.upkeep.copies }
 
 // StartPublishing keeps the value that the Stock has as our own under key stored

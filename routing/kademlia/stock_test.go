@@ -45,6 +45,8 @@ func (d *desk) stocked(t *testing.T, td *datadriven.TestData) bool {
 		}
 	case "stop-publishing":
 		d.node.StopPublishing([]byte(td.CmdArgs[0].Key))
+	case "copied":
+		d.printf("%d copies are held", d.node.Copied())
 	case "leave":
 		d.node.Leave(d.now, func(time.Time) { d.printf("ready to leave") })
 	default:

@@ -12,8 +12,6 @@ type Trace struct {
 	Slow func(q QueryID, to *Contact)
 	// Failed: the request failed; err wraps one of protocol's sentinels.
 	Failed func(q QueryID, to *Contact, err error)
-	// Dense: the k peers nearest to q's key lie closer together than chance would have it.
-	Dense func(q QueryID)
 	// Admitted: a verified peer became a member of the table.
 	Admitted func(c *Contact)
 	// Evicted: a member left the table, and why.
@@ -41,12 +39,6 @@ func (t *Trace) slow(q QueryID, to *Contact) {
 func (t *Trace) failed(q QueryID, to *Contact, err error) {
 	if t != nil && t.Failed != nil {
 		t.Failed(q, to, err)
-	}
-}
-
-func (t *Trace) dense(q QueryID) {
-	if t != nil && t.Dense != nil {
-		t.Dense(q)
 	}
 }
 

@@ -177,8 +177,8 @@ func (e *text) kept(k *Kept) {
 		if u.Puts == 0 {
 			continue
 		}
-		e.printf("%s %d puts, %d acknowledged by %.1f each; %.1f messages, p50 %v, p99 %v\n",
-			u.name, u.Puts, u.Acknowledged, u.Holders, u.Put.Messages, u.Put.P50.Round(time.Millisecond), u.Put.P99.Round(time.Millisecond))
+		e.printf("%s %d puts, %d acknowledged by %.1f each, %.4f noticed a crowd; %.1f messages, p50 %v, p99 %v\n",
+			u.name, u.Puts, u.Acknowledged, u.Holders, u.Put.Dense, u.Put.Messages, u.Put.P50.Round(time.Millisecond), u.Put.P99.Round(time.Millisecond))
 		e.printf("          read with %.1f messages, p50 %v, p99 %v\n", u.Read.Messages, u.Read.P50.Round(time.Millisecond), u.Read.P99.Round(time.Millisecond))
 		e.reads("owner there", u.Tended)
 		e.reads("owner gone", u.Orphaned)

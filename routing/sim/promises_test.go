@@ -88,3 +88,28 @@ func TestPromiseOfRecords(t *testing.T) {
 		}
 	}
 }
+
+// Records are put next to Sybils, passive and lying, and next to nobody. Who puts
+// notices the Sybils and nothing else, and records are found again (P11, which asks for
+// 0.99 and 0.95 of the reads among 10,000, and for 0.01 of errors either way).
+func TestPromiseOfRegions(t *testing.T) {
+	for seed := range *seeds {
+		for _, c := range []struct {
+			sybils int
+			active bool
+			least  float64
+		}{{0, false, 1}, {20, false, 0.99}, {100, false, 0.99}, {100, true, 0.95}} {
+			cfg := Config{
+				Seed: 650 + seed, Nodes: *size, Settle: 2 * time.Minute, Records: Records{Values: 2, Providers: 2, Rate: 1, For: time.Minute, Reads: 1},
+				Adversaries: Adversaries{Eclipse: Eclipse{Sybils: c.sybils, Keys: 4, Active: c.active}},
+			}
+			r := simulate(t, cfg)
+			noticed := one(c.sybils > 0)
+			for name, u := range map[string]Upkeep{"values": r.Kept.Values, "providers": r.Kept.Providers} {
+				if u.Tended.Share() < c.least || u.LastTended.Share() < c.least || u.Puts == 0 || u.Put.Dense != noticed || u.Read.Dense < noticed || noticed == 0 && u.Read.Dense > 0 {
+					t.Errorf("%s next to %d Sybils: %+v", name, c.sybils, u)
+				}
+			}
+		}
+	}
+}
