@@ -115,6 +115,21 @@ func Resiliency(beta int) Option {
 	return upTo(routing.MaxParallel, "Resiliency", beta, func(c *settings) { c.Beta = beta })
 }
 
+// FarBuckets widens the far buckets of the table: the farthest holds up to size members,
+// each next half as many, down to the bucket size; at most 4096. Lookups take fewer hops,
+// and each member costs a probe in ten minutes of silence and some 60 bytes besides its
+// contact. 512 is for who looks up much.
+func FarBuckets(size int) Option {
+	return upTo(routing.MaxFarBuckets, "FarBuckets", size, func(c *settings) { c.FarBuckets = size })
+}
+
+// DisjointPaths has lookups walk on d disjoint paths, at most 8 and at most the requests of
+// Concurrency, which they share: no peer is asked on two of them, so that who lies on one
+// leads the others nowhere. They cost their own way to the target each. The default is one.
+func DisjointPaths(d int) Option {
+	return upTo(routing.MaxPaths, "DisjointPaths", d, func(c *settings) { c.Paths = d })
+}
+
 // Validator judges all values, instead of the built-in kinds.
 func Validator(v record.Validator) Option {
 	return func(s *settings) error { s.Validator, s.judged = v, true; return nil }

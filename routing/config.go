@@ -37,6 +37,12 @@ const (
 // a time are a flood.
 const MaxParallel = 256
 
+// MaxFarBuckets and MaxPaths bound Config.FarBuckets and Config.Paths.
+const (
+	MaxFarBuckets = kademlia.MaxFarBuckets
+	MaxPaths      = kademlia.MaxPaths
+)
+
 // PrivateRate is what one peer may ask of us unless Config.Serving says
 // otherwise: five times what strangers get (rpc.DefaultPeerRate), since the
 // peers of a private network are its owner's own and few of them carry much,
@@ -67,12 +73,11 @@ type Config struct {
 	BootstrapPeersFunc func() []peer.AddrInfo
 	// Validator judges values; nil means store.DefaultNamespaces.
 	Validator record.Validator
-	// K, Alpha, Beta and Timing are those of kademlia.Config.
+	// K, Alpha, Beta, Breadth and Timing are those of kademlia.Config.
 	K, Alpha, Beta int
-	Timing         kademlia.Timing
-	// DisableValues and DisableProviders switch a subsystem off: its requests are
-	// refused and its methods return ErrNotSupported.
-	DisableValues, DisableProviders bool
+	kademlia.Breadth
+	Timing kademlia.Timing
+	Off
 	// Filters say which peers and addresses belong to the network (nil: all).
 	Filters Filters
 	// Serving bounds and watches what is done for others.
@@ -80,6 +85,10 @@ type Config struct {
 	// Stores keep the records (zero: in memory).
 	Stores Stores
 }
+
+// Off says which subsystems are switched off: their requests are refused and their
+// methods return ErrNotSupported.
+type Off struct{ DisableValues, DisableProviders bool }
 
 // Filters say which addresses and peers belong to the network. Each function may
 // be nil; they are called from several goroutines, with what others send; one that

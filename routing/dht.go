@@ -154,7 +154,7 @@ func (d *DHT) nodeConfig() kademlia.Config {
 	_, _ = crand.Read(seed[:]) // never fails
 	cfg := kademlia.Config{
 		Self: d.transport.ID(), Network: d.network, Rand: rand.New(rand.NewChaCha8(seed)), Validator: careful{d.cfg.Validator},
-		K: d.cfg.K, Alpha: d.cfg.Alpha, Beta: d.cfg.Beta, Timing: d.cfg.Timing, Region: d.cfg.Stores.Region, Trace: d.observers.trace(),
+		K: d.cfg.K, Alpha: d.cfg.Alpha, Beta: d.cfg.Beta, Breadth: d.cfg.Breadth, Timing: d.cfg.Timing, Region: d.cfg.Stores.Region, Trace: d.observers.trace(),
 		Filters:   kademlia.Filters{TakeAddrs: d.cfg.Filters.take(), Admit: d.cfg.Filters.admit(), Follow: d.cfg.Filters.follow()},
 		Connected: d.book.connection, Locate: d.cfg.Filters.locate(),
 	}

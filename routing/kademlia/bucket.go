@@ -39,7 +39,7 @@ func (e *entry) strike() uint8 {
 // own key.
 //
 // Invariants: members are ordered from least to most recently seen (the paper,
-// §2.2); there are never more than the table's k; replacements are peers for which
+// §2.2); there are never more than the table's capacity; replacements are peers for which
 // there was no room, or no need yet, most recently seen last, and are not members.
 type bucket struct {
 	members      []entry

@@ -22,6 +22,7 @@ type candidate struct {
 	retried bool // has been given another chance, under others
 	named   namers
 	payer   uint8 // whose account a dial to it is on; 0: nobody's
+	tracks
 }
 
 // out reports whether the candidate is not counted on.

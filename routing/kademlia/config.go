@@ -24,7 +24,8 @@ type Config struct {
 	// of requests of a lookup in flight (10), Beta how many of the nearest must
 	// have answered before a lookup turns to its end (3) (wire.md §19).
 	K, Alpha, Beta int
-	Timing         Timing
+	Breadth
+	Timing Timing
 	Filters
 	// Known returns a contact shared with other nodes that says all that p says, or
 	// nil (nil: never). Simulations have one; it must not remember p.
@@ -41,6 +42,18 @@ type Config struct {
 	Locate func(addr []byte) (netip.AddrPort, bool)
 	// Trace watches (nil: nobody).
 	Trace *Trace
+}
+
+// Breadth is what lookups rest on besides K, Alpha and Beta, each at a cost.
+type Breadth struct {
+	// FarBuckets is how many members the farthest bucket of the table holds at most, each
+	// next half as many, down to K (0: K; at most 4096). Lookups are shorter, and all of
+	// these members are kept verified.
+	FarBuckets int
+	// Paths is on how many disjoint paths lookups walk (0: 1; at most 8, and at most Alpha,
+	// which is divided among them), so that who lies on one cannot lead the others astray.
+	// Every path costs its own way to the target.
+	Paths int
 }
 
 // Filters say what of others is taken. They may be nil.
@@ -122,6 +135,12 @@ func (c *Config) check() error {
 	}
 	if c.K > maxReplicas {
 		return fmt.Errorf("kademlia: K is %d, at most %d: more do not fit an answer", c.K, maxReplicas)
+	}
+	if c.FarBuckets < 0 || c.FarBuckets > MaxFarBuckets {
+		return fmt.Errorf("kademlia: Config.FarBuckets is %d: give 0 for buckets of K, or at most %d", c.FarBuckets, MaxFarBuckets)
+	}
+	if c.Paths < 0 || c.Paths > min(MaxPaths, c.Alpha) {
+		return fmt.Errorf("kademlia: Config.Paths is %d: give %d at most, since each path needs one of Alpha's %d requests", c.Paths, min(MaxPaths, c.Alpha), c.Alpha)
 	}
 	return c.Timing.fill()
 }

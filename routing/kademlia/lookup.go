@@ -29,6 +29,7 @@ type Lookup struct {
 	cfg            *Config // nil: subnets are not bounded
 	dials          *dials  // nil: nor are dials
 	by             uint8   // who names the candidates that are being added
+	paths          *paths  // nil: there is one
 }
 
 const (
@@ -87,18 +88,23 @@ func (l *Lookup) add(c *Contact, hop int) {
 	i, known := l.find(&c.Key)
 	if known {
 		l.candidates[i].learn(c, l.by)
+		l.tracked(i)
 		return
 	}
-	if i >= maxCandidates {
+	if i >= maxCandidates || !l.roomOnPath(i) {
 		return
 	}
 	if len(l.candidates) >= maxCandidates {
-		if !l.dropFarthest(i) {
+		if !l.dropFarthest(i, 0) {
 			return
 		}
 	}
 	l.candidates = slices.Insert(l.candidates, i, candidate{contact: c, hop: uint16(hop), named: namers{l.by}})
 	l.distances = slices.Insert(l.distances, i, prefixOf(&l.target)^prefixOf(&c.Key))
+	if l.paths != nil {
+		l.candidates[i].first = l.paths.now
+		l.tracked(i)
+	}
 }
 
 // learn takes in what another answer, by's, says of the candidate's addresses.
@@ -118,16 +124,18 @@ func (c *candidate) learn(told *Contact, by uint8) {
 // seconded notes that one more has named candidate i, without news: who is barred
 // on others' account may be asked on this one's.
 func (l *Lookup) seconded(i int) {
+	l.tracked(i)
 	if c := &l.candidates[i]; c.named[0] != 0 && c.named.note(l.by) && c.state == barred {
 		c.state = heard
 	}
 }
 
 // dropFarthest forgets the farthest candidate from position on that has not been
-// asked, and reports whether there was one.
-func (l *Lookup) dropFarthest(position int) bool {
+// asked, of those that a path has heard of first or, if none is given, of all, and reports
+// whether there was one.
+func (l *Lookup) dropFarthest(position int, first pathSet) bool {
 	for i := len(l.candidates) - 1; i >= position; i-- {
-		if s := l.candidates[i].state; s == heard || s == barred {
+		if s := l.candidates[i].state; (s == heard || s == barred) && (first == 0 || first == l.candidates[i].first) {
 			l.candidates = slices.Delete(l.candidates, i, i+1)
 			l.distances = slices.Delete(l.distances, i, i+1)
 			return true
@@ -141,6 +149,9 @@ func (l *Lookup) dropFarthest(position int) bool {
 // which only an existing connection could reach, is left until nothing else is
 // under way: another answer may bring its addresses.
 func (l *Lookup) Next() *Contact {
+	if l.paths != nil {
+		return l.nextOfPaths()
+	}
 	if l.asked >= maxAsked || l.slots >= l.budget() {
 		return nil
 	}
@@ -229,6 +240,9 @@ func (l *Lookup) budget() int {
 // live candidates have all answered. Those on whose account one is barred are nearer
 // than that one, so that it is not left out while it may still be asked.
 func (l *Lookup) Done() bool {
+	if l.paths != nil {
+		return l.doneOnPaths()
+	}
 	live := 0
 	for i := range l.candidates {
 		switch l.candidates[i].state {
@@ -311,7 +325,7 @@ func (l *Lookup) take() *Contact {
 	live := 0
 	for i := range l.candidates {
 		c := &l.candidates[i]
-		if c.out() || c.state == heard && l.asked >= maxAsked {
+		if c.out() || c.state == heard && l.exhausted(c) {
 			continue
 		}
 		if c.state == answered && !c.given {

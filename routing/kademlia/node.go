@@ -48,7 +48,7 @@ func NewNode(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, self: NewContact(cfg.Self, nil), queries: make(map[QueryID]*query), cache: newCache(cfg.Timing.Cache)}
-	n.table = newTable(n.self.Key, cfg.K)
+	n.table = newTable(n.self.Key, cfg.K, cfg.FarBuckets)
 	n.requests = requests{network: cfg.Network, timing: &n.cfg.Timing, patience: patience{timing: &n.cfg.Timing}}
 	n.prober = prober{node: n}
 	n.refresher = refresher{node: n}

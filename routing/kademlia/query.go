@@ -62,16 +62,19 @@ type goal interface {
 // start seeds the query's lookup and asks the first peers.
 func (q *query) start(now time.Time) {
 	n := q.node
-	seeds := n.table.View().AppendClosest(make([]*Contact, 0, 2*n.cfg.K), &q.target, n.cfg.K)
-	if !q.passing {
-		seeds = append(seeds, n.cache.get(now, &q.target)...)
-	}
+	seeds := n.table.View().AppendClosest(make([]*Contact, 0, n.cfg.K), &q.target, n.cfg.K)
 	q.lookup = newLookup(q.target, n.cfg.K, n.cfg.Alpha, n.cfg.Beta, seeds)
 	q.lookup.cfg, q.lookup.dials = &n.cfg, n.newDials()
+	if !q.passing {
+		q.lookup.split(n.cfg.Paths)
+		for _, c := range n.cache.get(now, &q.target) {
+			q.lookup.add(c, 1)
+		}
+	}
 	if q.most > 0 {
 		q.lookup.narrow(q.most)
 	}
-	if len(seeds) == 0 {
+	if len(q.lookup.candidates) == 0 {
 		q.finish(now, ErrNoPeers)
 		return
 	}
@@ -194,10 +197,12 @@ func (q *query) answered(now time.Time, r *request, m *protocol.Message, late bo
 		q.report.Failed.Timeout--
 	}
 	q.report.Answered++
+	q.lookup.follow(&from.Key)
 	closer := q.heard(m)
 	q.node.cfg.Trace.answered(q.id, from, closer)
 	hop := q.lookup.Answered(&from.Key, closer)
 	q.lookup.by = 0
+	q.lookup.follow(nil)
 	q.report.Hops = max(q.report.Hops, hop)
 	satisfied := q.spread == nil && q.goal.response(now, q, from, m)
 	switch {

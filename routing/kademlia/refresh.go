@@ -91,7 +91,7 @@ func (r *refresher) share(p int) int {
 	k := r.node.cfg.K
 	switch {
 	case r.full:
-		return k
+		return r.node.table.whole(p, r.rounds)
 	case p < farBuckets:
 		return (k + 1) / 2
 	default:
@@ -106,7 +106,7 @@ func (r *refresher) enough(p int) int { return r.within(p, r.node.table.depth())
 // within is enough where our k nearest neighbours are in bucket near and beyond.
 func (r *refresher) within(p, near int) int {
 	if near == keyspace.Bits || p >= near {
-		return r.node.cfg.K
+		return max(r.node.cfg.K, r.share(p))
 	}
 	return r.share(p)
 }

@@ -44,7 +44,7 @@ func TestScenarios(t *testing.T) {
 	})
 }
 
-// newDesk makes the Node: node [k=2] [alpha=2] [beta=1], and its periods. It
+// newDesk makes the Node: node [k=2] [alpha=2] [beta=1] [paths=1], and its periods. It
 // refreshes only if told how often.
 func newDesk(t *testing.T, td *datadriven.TestData) *desk {
 	d := &desk{now: epoch, out: &bytes.Buffer{}, names: map[peer.ID]string{}, open: map[RequestID]*Contact{}}
@@ -62,6 +62,7 @@ func newDesk(t *testing.T, td *datadriven.TestData) *desk {
 	td.MaybeScanArgs(t, "k", &cfg.K)
 	td.MaybeScanArgs(t, "alpha", &cfg.Alpha)
 	td.MaybeScanArgs(t, "beta", &cfg.Beta)
+	td.MaybeScanArgs(t, "paths", &cfg.Paths)
 	refreshes := d.timing(t, td, &cfg.Timing)
 	node, err := NewNode(cfg)
 	if err != nil {

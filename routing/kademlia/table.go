@@ -17,15 +17,16 @@ import (
 // the members.
 type Table struct {
 	self    keyspace.Key
-	k       int
+	k, far  int      // what capacity makes of them
 	buckets []bucket // by common prefix length, as long as the deepest used
 	size    int
 	view    atomic.Pointer[View]
 }
 
-// newTable returns an empty table around self with k members a bucket.
-func newTable(self keyspace.Key, k int) *Table {
-	t := &Table{self: self, k: k}
+// newTable returns an empty table around self with k members a bucket, and up to far in
+// the farthest (see capacity).
+func newTable(self keyspace.Key, k, far int) *Table {
+	t := &Table{self: self, k: k, far: far}
 	t.view.Store(&View{self: &t.self})
 	return t
 }
@@ -89,7 +90,7 @@ func (t *Table) depth() int {
 // hasRoom reports whether a verified contact would be taken in.
 func (t *Table) hasRoom(key *keyspace.Key) bool {
 	p := t.prefix(key)
-	return p != keyspace.Bits && t.members(p) < t.k
+	return p != keyspace.Bits && t.members(p) < t.capacity(p)
 }
 
 // members returns how many members bucket p has.
@@ -128,12 +129,13 @@ func (t *Table) insert(now time.Time, c *Contact) bool {
 	if b == nil || t.seen(now, c) != nil {
 		return false
 	}
-	if len(b.members) >= t.k {
+	room := t.capacity(t.prefix(&c.Key))
+	if len(b.members) >= room {
 		b.addReplacement(c, t.k, false)
 		return false
 	}
 	b.dropReplacement(&c.Key)
-	b.members = push(b.members, newEntry(now, c), t.k)
+	b.members = push(b.members, newEntry(now, c), room)
 	t.size++
 	t.view.Store(t.View().with(t.prefix(&c.Key), c))
 	return true

@@ -13,7 +13,7 @@ import (
 func TestTableInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := rapid.IntRange(1, 4).Draw(t, "k")
-		table := newTable(keyspace.KeyOf([]byte("self")), k)
+		table := newTable(keyspace.KeyOf([]byte("self")), k, rapid.SampledFrom([]int{0, 7, 16}).Draw(t, "far"))
 		seen := map[uint64]time.Time{}
 		now := epoch
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
@@ -61,7 +61,11 @@ func checkTable(t *rapid.T, table *Table, seen map[uint64]time.Time) {
 	}
 	for p := range table.buckets {
 		b := &table.buckets[p]
-		if len(b.members) > table.k || len(b.replacements) > table.k {
+		most := table.k
+		if wide := table.far / (1 << p); p < 20 && wide > most {
+			most = wide
+		}
+		if len(b.members) > most || len(b.replacements) > table.k {
 			t.Fatalf("bucket %d holds %d and %d", p, len(b.members), len(b.replacements))
 		}
 		for i, e := range b.members {
@@ -82,7 +86,7 @@ func checkTable(t *rapid.T, table *Table, seen map[uint64]time.Time) {
 
 func TestOwnKeyIsNoMember(t *testing.T) {
 	self := testContact(1)
-	table := newTable(self.Key, 20)
+	table := newTable(self.Key, 20, 0)
 	if table.insert(epoch, self) || table.Len() != 0 || table.hasRoom(&self.Key) {
 		t.Error("the table took in its own key")
 	}

@@ -68,7 +68,7 @@ func TestViewNamesTheClosestInOrder(t *testing.T) {
 
 // tableOf returns a table that was offered n contacts, with k a bucket.
 func tableOf(n, k int) *Table {
-	t := newTable(keyspace.KeyOf([]byte("self")), k)
+	t := newTable(keyspace.KeyOf([]byte("self")), k, 0)
 	for i := range n {
 		t.insert(epoch, testContact(uint64(i)))
 	}

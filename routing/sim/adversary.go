@@ -46,8 +46,10 @@ type Misdirect struct {
 	Live float64
 	// Peers is how many an answer names (20), Addrs how many addresses each has (1).
 	Peers, Addrs int
-	// Addresses has them name true peers instead, under false addresses.
-	Addresses bool
+	// Addresses has them name true peers instead, under false addresses. Mutual has them
+	// name each other, those nearest to what is asked for: S/Kademlia's adversary, who has
+	// no identities but those of members.
+	Addresses, Mutual bool
 }
 
 // Poison has Sybils push themselves into the tables of victims (T1), and name only

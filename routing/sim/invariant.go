@@ -74,6 +74,7 @@ type outcome struct {
 	answered        uint16
 	dials, failed   uint16
 	right, wanted   uint8 // of the true k nearest, how many were found
+	met             uint8 // and how many have answered
 	exact, ok, base bool
 	suffered
 }
@@ -286,6 +287,9 @@ func (w *watched) compare(o *outcome, found []*kademlia.Contact) {
 	for i, who := range truth {
 		if slices.ContainsFunc(found, func(c *kademlia.Contact) bool { return r.index(c.ID) == who }) {
 			o.right++
+		}
+		if slices.ContainsFunc(w.asked, func(a asked) bool { return a.to == who && a.settled && !a.lost }) {
+			o.met++
 		}
 		o.exact = o.exact && r.index(found[i].ID) == who
 	}

@@ -68,9 +68,12 @@ func (p *plot) refer(r *run, fl *flight, resp *protocol.Message) {
 		p.name(r, p.pushers.appendClosest(nil, &target, r.cfg.Node.K, isnt(fl.to)), resp)
 	case misdirector:
 		r.fired[Misled]++
-		if m.Addresses {
+		switch {
+		case m.Mutual:
+			p.name(r, p.liars.appendClosest(nil, &target, m.Peers, isnt(fl.from)), resp)
+		case m.Addresses:
 			p.displace(r, r.living.appendClosest(nil, &target, m.Peers, isnt(fl.from)), resp)
-		} else {
+		default:
 			p.invent(m, fl.to, &target, resp)
 		}
 	}

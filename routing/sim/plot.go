@@ -38,12 +38,15 @@ type plot struct {
 	attacked map[string]int  // the same, by key
 	targets  []int32         // victims of poisoners
 	flooded  []int32         // victims of flooders
-	sybils   index           // eclipsing Sybils by key
-	pushers  index           // poisoners by key
+	gangs
 	cards    map[int32]protocol.Peer
 	until    int64 // when the last attack ends
 	score    score
 }
+
+// gangs are the adversaries who name each other, by key: eclipsing Sybils, misdirectors and
+// poisoners.
+type gangs struct{ sybils, liars, pushers index }
 
 // score counts what the adversaries did.
 type score struct {
@@ -125,6 +128,7 @@ func (r *run) infiltrate(m *Misdirect) {
 	for range int(m.Share/(1-m.Share)*float64(r.cfg.Nodes) + 0.5) {
 		i := r.add()
 		r.members[i].client = false
+		r.plot.liars.insert(r.keyOf(i), i)
 		r.queue.push(int64(r.rng.Float64()*joins), join, i, 0)
 	}
 }

@@ -34,6 +34,10 @@ type Harm struct {
 	// nearest, Starved of those that found less than half of them, Recall the share of
 	// these that were found.
 	Eclipsed, Starved, Recall float64
+	// Met is the share of these that were asked and have answered, whether or not they
+	// were returned; Unmet that of lookups to which none of them has: what only they hold
+	// cannot have been read.
+	Met, Unmet float64
 	// Hostile is the share of adversaries and invented peers among those returned.
 	Hostile float64
 	// Messages is the requests of one lookup, Astray the dials to addresses where
@@ -91,21 +95,23 @@ func (r *run) spoils() *Spoils {
 // harm makes means and shares of what single lookups suffered.
 func harm(all []outcome) (h Harm) {
 	h.Ended = len(all)
-	var right, wanted, hostile, found int
+	var right, met, wanted, hostile, found int
 	for i := range all {
 		o := &all[i]
-		right, wanted = right+int(o.right), wanted+int(o.wanted)
+		right, met, wanted = right+int(o.right), met+int(o.met), wanted+int(o.wanted)
 		hostile, found = hostile+int(o.hostile), found+int(o.found)
 		h.Eclipsed += one(o.right == 0)
+		h.Unmet += one(o.met == 0)
 		h.Starved += one(2*o.right < o.wanted)
 		h.Messages += float64(o.asked)
 		h.Astray += float64(o.astray)
 		h.MostAstray = max(h.MostAstray, int(o.astray))
 	}
-	for _, v := range []*float64{&h.Eclipsed, &h.Starved, &h.Messages, &h.Astray} {
+	for _, v := range []*float64{&h.Eclipsed, &h.Starved, &h.Unmet, &h.Messages, &h.Astray} {
 		*v /= float64(max(1, h.Ended))
 	}
 	h.Recall = float64(right) / float64(max(1, wanted))
+	h.Met = float64(met) / float64(max(1, wanted))
 	h.Hostile = float64(hostile) / float64(max(1, found))
 	return h
 }
@@ -199,7 +205,7 @@ func (e *text) spoils(s *Spoils) {
 
 func (e *text) harm(name string, h *Harm) {
 	if h.Ended > 0 {
-		e.printf("          %s: of %d lookups %.4f eclipsed, %.4f starved, recall %.4f, %.4f of the peers found hostile; %.1f messages, %.2f astray, %d at most\n",
-			name, h.Ended, h.Eclipsed, h.Starved, h.Recall, h.Hostile, h.Messages, h.Astray, h.MostAstray)
+		e.printf("          %s: of %d lookups %.4f eclipsed, %.4f starved, recall %.4f, %.4f met, %.4f of the peers found hostile; %.1f messages, %.2f astray, %d at most\n",
+			name, h.Ended, h.Eclipsed, h.Starved, h.Recall, h.Met, h.Hostile, h.Messages, h.Astray, h.MostAstray)
 	}
 }

@@ -24,6 +24,7 @@ type misdirect struct {
 	Peers     int     `toml:"peers" in:"0 1000"`
 	Addrs     int     `toml:"addrs" in:"0 100"`
 	Addresses bool    `toml:"addresses"`
+	Mutual    bool    `toml:"mutual"`
 }
 
 type poison struct {
