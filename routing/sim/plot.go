@@ -39,9 +39,9 @@ type plot struct {
 	targets  []int32         // victims of poisoners
 	flooded  []int32         // victims of flooders
 	gangs
-	cards    map[int32]protocol.Peer
-	until    int64 // when the last attack ends
-	score    score
+	cards map[int32]protocol.Peer
+	until int64 // when the last attack ends
+	score score
 }
 
 // gangs are the adversaries who name each other, by key: eclipsing Sybils, misdirectors and

@@ -55,7 +55,7 @@ var tableBugs = []Bug{
 	},
 	{
 		Name: "bucket-overfull", File: "routing/kademlia/table.go", In: core,
-		Old: "if len(b.members) >= t.k {", New: "if len(b.members) > t.k {",
+		Old: "if len(b.members) >= room {", New: "if len(b.members) > room {",
 		Why: "a bucket holds k+1",
 	},
 	{

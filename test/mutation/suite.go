@@ -31,9 +31,9 @@ var suites = map[string]map[Kind]string{
 	},
 	"routing/kademlia": {
 		Story:    "TestScenarios",
-		Property: "TestKeysAreDueInOrder|TestDeadlinesInOrder|TestLookupFindsTheClosestLiving|TestTableInvariants|TestViewNamesTheClosestInOrder",
+		Property: "TestDisjointPaths|TestKeysAreDueInOrder|TestDeadlinesInOrder|TestLookupFindsTheClosestLiving|TestTableInvariants|TestViewNamesTheClosestInOrder",
 		Simulation: "TestThousandNodes|TestRegion|TestNetworkSize|TestStoreAndFindAcrossTheNetwork|TestDeadPeersCostRequestsNotReplicas|TestTablesForgetTheDead|" +
-			"TestOutageEmptiesNoTable|TestNewcomersMeet|TestRefreshRounds|TestRefreshAskedForKeepsRounds|TestSameSeedSameRun",
+			"TestOutageEmptiesNoTable|TestNewcomersMeet|TestRefreshRounds|TestFarBucketsFillRoundByRound|TestRefreshAskedForKeepsRounds|TestSameSeedSameRun",
 	},
 	"routing/sim": {
 		Simulation: "TestCalmNetwork|TestEveryFaultAtOnce|TestSameSeedSameRun|TestPromiseOfChurn|TestPromiseOfPartition|TestPromiseOfTarpits|TestBesideTheBaseline|TestAttacks|TestRecordsInACalmNetwork",
