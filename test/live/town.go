@@ -171,8 +171,6 @@ func (t *Town) begin(i int, through []peer.AddrInfo, mode routing.Mode) (*Member
 		Options: []libp2p.Option{libp2p.ConnectionGater(&m.dials)},
 	}
 	switch {
-	case mode == routing.ModeClient:
-		cfg.Listen = []string{}
 	case t.cfg.TCP && !t.cfg.QUIC:
 		cfg.Listen = []string{link.TCP(m.place)}
 	case t.cfg.QUIC && !t.cfg.TCP:
