@@ -84,6 +84,7 @@ func (n *Node) PeerSeen(now time.Time, c *Contact) {
 	if c.ID == n.cfg.Self || n.cfg.Admit != nil && !n.cfg.Admit(c) {
 		return
 	}
+	n.requests.doubts.end(&c.Key)
 	if n.table.seen(now, c) != nil {
 		n.table.update(c)
 		return
@@ -126,10 +127,10 @@ func (n *Node) HandleResponse(now time.Time, id RequestID, m *protocol.Message, 
 	late := r.stage >= givenUp
 	switch {
 	case err == nil:
-		n.requests.answered = instantOf(now)
-		n.requests.patience.answered(time.Duration(instantOf(now) - r.sent))
+		n.requests.came(now, r)
 		r.asker.answered(now, r, m, late)
 	case !late:
+		n.requests.doubt(now, r, err)
 		r.asker.failed(now, r, asSentinel(err))
 	case r.stage == givenUp:
 		r.asker.silent(now, r)

@@ -60,6 +60,15 @@ func (p *patience) answered(took time.Duration) {
 	}
 }
 
+// brief returns how long to wait for a peer that is in doubt: most answers have come by
+// then.
+func (p *patience) brief() time.Duration {
+	if p.slot == 0 {
+		return leastSlot
+	}
+	return max(leastDoubted, p.share(75))
+}
+
 // between returns d, or least if d is less, but never more than most.
 func between(least, d, most time.Duration) time.Duration { return min(max(least, d), most) }
 

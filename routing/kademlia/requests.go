@@ -65,6 +65,7 @@ type requests struct {
 	last      RequestID
 	answered  instant // when anybody has last answered
 	patience  patience
+	doubts    doubts
 	pending   inflight
 	deadlines deadlines
 }
@@ -72,7 +73,7 @@ type requests struct {
 // send puts a question to a peer on behalf of an asker, who waits for as long as
 // answers commonly take.
 func (rs *requests) send(now time.Time, to *Contact, m *protocol.Message, a asker) {
-	slot, giveUp := rs.patience.of()
+	slot, giveUp := rs.patienceWith(now, to)
 	rs.await(now, to, m, a, slot, giveUp)
 }
 
@@ -133,6 +134,7 @@ func (rs *requests) advance(now time.Time) {
 			rs.wait(r, tardy, r.giveUp)
 			r.asker.slow(now, r.to)
 		case tardy:
+			rs.doubt(now, r, errSilent)
 			rs.wait(r, givenUp, r.sent.add(rs.timing.GiveUp))
 			r.asker.failed(now, r, errSilent)
 		default:
