@@ -26,10 +26,11 @@ func emptied[T any](s []T, kept int) []T {
 }
 
 // Echo makes m the answer that repeats req without its peers, as PING and
-// PUT_VALUE are answered (wire.md §6). It borrows what req borrows. Plain
-// assignment would make the two share the room for their next peers.
+// PUT_VALUE are answered (wire.md §6), and without what the asker says of itself
+// only. It borrows what req borrows. Plain assignment would make the two share the
+// room for their next peers.
 func (m *Message) Echo(req *Message) {
 	m.Reset()
-	m.Type, m.Key, m.ClusterLevel, m.Unknown = req.Type, req.Key, req.ClusterLevel, req.Unknown
+	m.Type, m.Key, m.ClusterLevel, m.Unknown = req.Type, req.Key, req.ClusterLevel, withoutSender(req.Unknown)
 	m.Record, m.HasRecord = req.Record, req.HasRecord
 }

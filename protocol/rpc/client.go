@@ -109,15 +109,6 @@ func (c *Client) RoundTrip(ctx context.Context, to peer.ID, req, resp *protocol.
 	})
 }
 
-// Send makes a request that has no answer, AddProvider, on a stream of its own.
-// It returns nil iff the peer has read it and then closed its side cleanly, or
-// has sent an AddProvider answer of whatever content, as some peers do.
-func (c *Client) Send(ctx context.Context, to peer.ID, req *protocol.Message) error {
-	return c.do(ctx, to, req, func(ctx context.Context, frame []byte) error {
-		return c.tell(ctx, to, frame)
-	})
-}
-
 // Crowded reports whether more is being asked than is answered: requests queue at
 // most of the peers that are asked just now. A few that are slow do not make it so.
 func (c *Client) Crowded() bool { return c.budget.crowded() }
@@ -237,28 +228,3 @@ func (c *Client) ask(ctx context.Context, to peer.ID, fresh bool, frame []byte, 
 // answers, and on a reused stream late or repeated answers to its earlier requests
 // (wire.md §5).
 const maxStray = 8
-
-// tell makes the one try of Send.
-func (c *Client) tell(ctx context.Context, to peer.ID, frame []byte) error {
-	s, done, err := c.open(ctx, to, true)
-	if err != nil {
-		return err
-	}
-	defer done(false)
-	if err := s.WriteFrame(frame); err != nil {
-		return failed(ctx, "write request", err)
-	}
-	if err := s.CloseWrite(); err != nil {
-		return failed(ctx, "close our side", err)
-	}
-	b, err := s.ReadFrame()
-	if err != nil {
-		return acknowledged(ctx, err)
-	}
-	if t, err := c.codec.Type(b); err != nil {
-		return malformed("answer", err)
-	} else if t != protocol.AddProvider {
-		return fmt.Errorf("%w: answer type %v", protocol.ErrMalformed, t)
-	}
-	return nil
-}

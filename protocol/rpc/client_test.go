@@ -335,16 +335,18 @@ func TestSend(t *testing.T) {
 		name    string
 		request func(*fakeStream, []byte)
 		closed  func(*fakeStream)
+		tries   int
 		want    error
 	}{
-		{"closed", nil, func(s *fakeStream) { s.finish(io.EOF) }, nil},
-		{"answered", func(s *fakeStream, _ []byte) { s.send(framed(provide("other"))...) }, nil, nil},
-		{"reset", func(s *fakeStream, _ []byte) { s.finish(errRemoteReset) }, nil, protocol.ErrRefused},
-		{"reset after our close", nil, func(s *fakeStream) { s.finish(errRemoteReset) }, protocol.ErrRefused},
-		{"silence", nil, nil, protocol.ErrTimeout},
-		{"answer of another type", answerWith(func(*protocol.Message) *protocol.Message { return find("x") }), nil, protocol.ErrMalformed},
-		{"garbage", func(s *fakeStream, _ []byte) { s.send(2, 0xff, 0xff) }, nil, protocol.ErrMalformed},
-		{"cut short", func(s *fakeStream, _ []byte) { s.send(9, 8); s.finish(io.EOF) }, nil, protocol.ErrRefused},
+		{"closed", nil, func(s *fakeStream) { s.finish(io.EOF) }, 1, nil},
+		{"answered", func(s *fakeStream, _ []byte) { s.send(framed(provide("other"))...) }, nil, 1, nil},
+		{"reset", func(s *fakeStream, _ []byte) { s.finish(errRemoteReset) }, nil, 2, protocol.ErrRefused},
+		{"reset after our close, then silence", nil, func(s *fakeStream) { s.finish(errRemoteReset) }, 2, protocol.ErrTimeout},
+		{"reset with a reason", func(s *fakeStream, _ []byte) { s.finish(&network.StreamError{Remote: true, ErrorCode: network.StreamResourceLimitExceeded}) }, nil, 1, protocol.ErrRefused},
+		{"silence", nil, nil, 1, protocol.ErrTimeout},
+		{"answer of another type", answerWith(func(*protocol.Message) *protocol.Message { return find("x") }), nil, 1, protocol.ErrMalformed},
+		{"garbage", func(s *fakeStream, _ []byte) { s.send(2, 0xff, 0xff) }, nil, 1, protocol.ErrMalformed},
+		{"cut short", func(s *fakeStream, _ []byte) { s.send(9, 8); s.finish(io.EOF) }, nil, 1, protocol.ErrRefused},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -356,14 +358,34 @@ func TestSend(t *testing.T) {
 				} else if err != nil {
 					t.Fatal(err)
 				}
-				if peers.fresh != 1 {
+				if peers.fresh != tc.tries {
 					t.Error("not a stream of its own")
 				}
-				if opened, _, released, resets, writes := peers.counts(); opened != 1 || released != 0 || resets != 1 || writes != 1 {
+				if opened, _, released, resets, writes := peers.counts(); opened != tc.tries || released != 0 || resets != tc.tries || writes != tc.tries {
 					t.Errorf("%d opened, %d released, %d resets, %d writes", opened, released, resets, writes)
 				}
 			})
 		})
+	}
+}
+
+// TestSendToThoseWhoMindOurClose: py-libp2p answers an ADD_PROVIDER, sees that our side is closed, and resets the stream, which loses
+// the answer. Told again by a sender that stays, it is heard.
+func TestSendToThoseWhoMindOurClose(t *testing.T) {
+	var closes []*fakeStream
+	peers := &fakePeers{closed: func(s *fakeStream) { closes = append(closes, s); s.finish(errRemoteReset) }}
+	peers.request = func(s *fakeStream, _ []byte) {
+		if len(closes) > 0 {
+			s.send(framed(provide("x"))...)
+		}
+	}
+	c := NewClient(protocol.Protobuf, peers, ClientConfig{})
+	if err := c.Send(t.Context(), "p", provide("x")); err != nil {
+		t.Fatal(err)
+	}
+	stats := c.Stats()
+	if got := counted(stats.Types[protocol.AddProvider]); len(closes) != 1 || peers.fresh != 2 || stats.Retries != 1 || len(got) != 1 || got[nil] != 1 {
+		t.Errorf("%d closed, %d streams, %d retries, counted %v", len(closes), peers.fresh, stats.Retries, got)
 	}
 }
 

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/ipfs/go-cid"
 	"github.com/kdht/kdht"
 	"github.com/kdht/kdht/host/build"
+	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/routing"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -19,6 +21,14 @@ import (
 type kdhtPeer struct {
 	host host.Host
 	dht  *kdht.DHT
+
+	mu    sync.Mutex
+	asked map[request]int // served, of each kind and from whom
+}
+
+type request struct {
+	from peer.ID
+	kind protocol.Type
 }
 
 // startKdht starts a node that listens on the given addresses and joins through the given peers, and ends it with the test.
@@ -29,15 +39,29 @@ func startKdht(t *testing.T, listen []string, bootstrap ...peer.AddrInfo) *kdhtP
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close() })
-	dht, err := kdht.New(h, kdht.BootstrapPeers(bootstrap...), kdht.NamespacedValidator("v", largest{}))
+	p := &kdhtPeer{host: h, asked: map[request]int{}}
+	p.dht, err = kdht.New(h, kdht.BootstrapPeers(bootstrap...), kdht.NamespacedValidator("v", largest{}), kdht.OnRequestHook(p.note))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { dht.Close() })
-	return &kdhtPeer{host: h, dht: dht}
+	t.Cleanup(func() { p.dht.Close() })
+	return p
 }
 
-// largest is the rule of the namespace "v" here and in js/peer.mjs: anything is valid, the bytewise larger value wins.
+func (p *kdhtPeer) note(from protocol.Remote, req *protocol.Message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked[request{peer.ID(from.Peer), req.Type}]++
+}
+
+// askedBy tells how many requests of a kind a peer has sent here.
+func (p *kdhtPeer) askedBy(from peer.ID, kind protocol.Type) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked[request{from, kind}]
+}
+
+// largest is the rule of the namespace "v" here and in the peers of other stacks: anything is valid, the bytewise larger value wins.
 type largest struct{}
 
 func (largest) Validate(string, []byte) error { return nil }
