@@ -342,7 +342,12 @@ func TestSend(t *testing.T) {
 		{"answered", func(s *fakeStream, _ []byte) { s.send(framed(provide("other"))...) }, nil, 1, nil},
 		{"reset", func(s *fakeStream, _ []byte) { s.finish(errRemoteReset) }, nil, 2, protocol.ErrRefused},
 		{"reset after our close, then silence", nil, func(s *fakeStream) { s.finish(errRemoteReset) }, 2, protocol.ErrTimeout},
-		{"reset with a reason", func(s *fakeStream, _ []byte) { s.finish(&network.StreamError{Remote: true, ErrorCode: network.StreamResourceLimitExceeded}) }, nil, 1, protocol.ErrRefused},
+		{"reset with a reason", func(s *fakeStream, _ []byte) {
+			s.finish(&network.StreamError{Remote: true, ErrorCode: network.StreamResourceLimitExceeded})
+		}, nil, 1, protocol.ErrRefused},
+		{"reset as nothing it speaks", func(s *fakeStream, _ []byte) {
+			s.finish(fmt.Errorf("%w: %w", protocol.ErrUnsupported, errRemoteReset))
+		}, nil, 1, protocol.ErrUnsupported},
 		{"silence", nil, nil, 1, protocol.ErrTimeout},
 		{"answer of another type", answerWith(func(*protocol.Message) *protocol.Message { return find("x") }), nil, 1, protocol.ErrMalformed},
 		{"garbage", func(s *fakeStream, _ []byte) { s.send(2, 0xff, 0xff) }, nil, 1, protocol.ErrMalformed},

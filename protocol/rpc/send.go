@@ -45,7 +45,8 @@ func (c *Client) tell(ctx context.Context, to peer.ID, frame []byte, end func(St
 	}
 	b, err := s.ReadFrame()
 	if err != nil {
-		return resetByPeer(err), acknowledged(ctx, err)
+		what := acknowledged(ctx, err)
+		return errors.Is(what, protocol.ErrRefused) && resetByPeer(err), what
 	}
 	if t, err := c.codec.Type(b); err != nil {
 		return false, malformed("answer", err)

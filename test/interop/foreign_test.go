@@ -25,6 +25,8 @@ type stack struct {
 
 	checks         bool // takes no value that its namespace's rule refuses
 	pongs          bool // answers the protocol's PING
+	renews         bool // takes the value that it has
+	longKeys       bool // answers FIND_NODE for any key, not only for those that may be of peers
 	unordered      bool // tells the closest peers in the order of their answers
 	removesValues  bool // can give up a value it keeps
 	stopsProviding bool // can give up being a provider

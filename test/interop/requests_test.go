@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kdht/kdht/protocol"
@@ -42,6 +43,12 @@ func testRequests(t *testing.T, from, second *kdhtPeer, to *foreignPeer) {
 	record := protocol.Record{Key: key, Value: value}
 	if a := answered(t, from, to, protocol.Message{Type: protocol.PutValue, Key: key, Record: record, HasRecord: true}); string(a.Record.Value) != string(value) {
 		t.Errorf("PUT_VALUE: %+v", a)
+	}
+	if _, err := ask(t, from, to, protocol.Message{Type: protocol.PutValue, Key: key, Record: record, HasRecord: true}); (err == nil) != to.of.renews {
+		t.Errorf("PUT_VALUE of the same value: %v, want it taken: %v", err, to.of.renews)
+	}
+	if _, err := ask(t, from, to, protocol.Message{Type: protocol.FindNode, Key: []byte("/v/" + strings.Repeat("long", 12))}); (err == nil) != to.of.longKeys {
+		t.Errorf("FIND_NODE for a key of 51 bytes: %v, want an answer: %v", err, to.of.longKeys)
 	}
 	content := []byte(cidOf(t.Name()).Hash())
 	self := protocol.Peer{ID: []byte(from.host.ID())}

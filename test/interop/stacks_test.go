@@ -20,7 +20,7 @@ func js(t *testing.T) *stack {
 	copyFiles(t, "js", dir, scripts...)
 	return &stack{
 		name: "js", start: []string{node, filepath.Join(dir, "peer.mjs")},
-		checks: true, pongs: true, unordered: true, manyOverTCP: true, manyOverQUIC: true,
+		checks: true, pongs: true, renews: true, longKeys: true, unordered: true, manyOverTCP: true, manyOverQUIC: true,
 	}
 }
 
@@ -36,7 +36,7 @@ func rust(t *testing.T) *stack {
 	})
 	return &stack{
 		name: "rust", start: []string{filepath.Join(dir, "bin", "kdht-interop-peer")},
-		removesValues: true, stopsProviding: true, manyOverTCP: true,
+		renews: true, longKeys: true, removesValues: true, stopsProviding: true, manyOverTCP: true,
 	}
 }
 
