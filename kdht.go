@@ -90,6 +90,10 @@ func NewDual(h host.Host, wan, lan []Option) (*dual.DHT, error) {
 // WithReport returns a context under which the next operation fills in r.
 func WithReport(ctx context.Context, r *Report) context.Context { return routing.WithReport(ctx, r) }
 
+// WithoutCache returns a context under which operations ask peers themselves; see
+// routing.WithoutCache.
+func WithoutCache(ctx context.Context) context.Context { return routing.WithoutCache(ctx) }
+
 // Quorum makes GetValue and SearchValue end when exactly n valid values have
 // come in.
 func Quorum(n int) core.Option { return routing.Quorum(n) }

@@ -212,6 +212,13 @@ func RoutingTableRefreshPeriod(period time.Duration) Option {
 	}
 }
 
+// DisableLookupCache has every lookup walk its own way from the table: none begins where
+// another has ended, is answered by what that has found, or joins one under way.
+// WithoutCache does so for one call.
+func DisableLookupCache() Option {
+	return func(c *settings) error { c.Timing.Cache = -1; return nil }
+}
+
 // DisableAutoRefresh leaves refreshing to your calls of Refresh.
 func DisableAutoRefresh() Option {
 	return func(c *settings) error { c.Timing.Refresh = -1; return nil }

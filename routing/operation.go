@@ -61,7 +61,7 @@ func (op *operation) run(start starter) (kademlia.Result, error) {
 	d := op.dht
 	err := d.loop.post(func(now time.Time) {
 		id = d.observers.start(op, func(done func(time.Time, kademlia.Result)) kademlia.QueryID {
-			return start(now, d.loop.node, op, done)
+			return op.begin(now, start, done)
 		})
 	})
 	if err != nil {

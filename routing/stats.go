@@ -26,9 +26,8 @@ type Stats struct {
 	// the beginning.
 	Operations int
 	Started    uint64
-	// CacheHits and CacheMisses count lookups by whether they began at the end of
-	// a recent one to the same key.
-	CacheHits, CacheMisses uint64
+	// Cache counts lookups by what they had of others.
+	Cache kademlia.CacheStats
 	// Stored is what our stores hold.
 	Stored Stored
 	// Snapshot is what became of the routing table's snapshot.
@@ -65,18 +64,16 @@ type Stored struct {
 // what the loop counts.
 func (d *DHT) Stats() Stats {
 	type counts struct {
-		hits, misses uint64
-		providing    int
-		publishing   int
+		cache                 kademlia.CacheStats
+		providing, publishing int
 	}
 	c, _ := ask(d.loop, func(time.Time) counts {
 		n := d.loop.node
-		hits, misses := n.CacheStats()
-		return counts{hits, misses, n.Providing(), n.Publishing()}
+		return counts{n.CacheStats(), n.Providing(), n.Publishing()}
 	})
 	s := Stats{
-		Table:     d.loop.node.View().Len(),
-		CacheHits: c.hits, CacheMisses: c.misses,
+		Table:  d.loop.node.View().Len(),
+		Cache:  c.cache,
 		Served: Served{Server: d.server.main.Stats(), Limiter: d.server.limiter.Stats(), Load: d.server.load.Stats()},
 		Client: d.network.client.Stats(),
 	}

@@ -32,6 +32,16 @@ func (a *app) status() *cobra.Command {
 	return a.anyNode(cmd)
 }
 
+// lookups says how many lookups there were and how many of them had something of others.
+func lookups(l *control.Lookups) string {
+	all := l.Answered + l.Missing + l.Joined + l.Begun + l.Anew
+	if all == 0 {
+		return "none yet"
+	}
+	return fmt.Sprintf("%d: %d answered from memory, %d of them with nothing; %d joined another; %d began where one had ended",
+		all, l.Answered+l.Missing, l.Missing, l.Joined, l.Begun)
+}
+
 func writeStatus(w io.Writer, s *control.Status) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(tw, name+"\t"+format+"\n", args...) }
@@ -56,6 +66,7 @@ func writeStatus(w io.Writer, s *control.Status) {
 		}
 	}
 	row("announces", "%s", count(s.Providing, "key"))
+	row("lookups", "%s", lookups(&s.Lookups))
 	row("up", "%s", time.Duration(s.Uptime*float64(time.Second)).Round(time.Second))
 	tw.Flush()
 }

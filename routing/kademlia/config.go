@@ -86,8 +86,10 @@ type Timing struct {
 	// after a change in the table values are given to who is near to them now (1 h).
 	Republish, Replicate time.Duration
 	// Cache is how long the end of a lookup is remembered as the beginning of
-	// another to the same key (2 min).
-	Cache time.Duration
+	// another to the same key (2 min); negative: nothing is remembered, and no lookup is
+	// shared. Fresh is how long it answers the same question by itself (10 s), Missing how
+	// long that there is no record is believed (5 s; at most a minute).
+	Cache, Fresh, Missing time.Duration
 }
 
 func orDefault(d *time.Duration, value time.Duration) {
@@ -108,8 +110,13 @@ func (t *Timing) fill() error {
 	orDefault(&t.Republish, 22*time.Hour)
 	orDefault(&t.Replicate, time.Hour)
 	orDefault(&t.Cache, 2*time.Minute)
+	orDefault(&t.Fresh, 10*time.Second)
+	orDefault(&t.Missing, 5*time.Second)
 	if t.Slot < 0 || t.GiveUp < t.Slot || t.Retry < 0 {
 		return errors.New("kademlia: Timing: Slot and Retry must be above zero, and GiveUp no shorter than Slot")
+	}
+	if t.Missing > MaxMissing {
+		return fmt.Errorf("kademlia: Timing.Missing is %v: records would stay hidden for so long; give %v at most", t.Missing, MaxMissing)
 	}
 	return nil
 }

@@ -106,6 +106,15 @@ func containsAddr(addrs [][]byte, a []byte) bool {
 // HasAddrs reports whether the contact could be dialled.
 func (c *Contact) HasAddrs() bool { return len(c.Peer.Addrs) > 0 }
 
+// size returns about how many bytes the contact takes.
+func (c *Contact) size() int {
+	n := 256 + 2*len(c.ID)
+	for _, a := range c.Peer.Addrs {
+		n += 24 + 2*len(a) // they are there once more as answers carry them
+	}
+	return n
+}
+
 // sameAddrs reports whether both contacts name the same addresses in order.
 func (c *Contact) sameAddrs(o *Contact) bool {
 	if len(c.Peer.Addrs) != len(o.Peer.Addrs) {

@@ -20,6 +20,7 @@ import (
 func (d *desk) timing(t *testing.T, td *datadriven.TestData, into *Timing) (refreshes bool) {
 	for name, period := range map[string]*time.Duration{
 		"probe": &into.Probe, "refresh": &into.Refresh, "reprovide": &into.Reprovide, "retry": &into.Retry, "cache": &into.Cache, "suspect": &into.Suspect,
+		"fresh": &into.Fresh, "missing": &into.Missing,
 		"replicate": &into.Replicate, "republish": &into.Republish,
 	} {
 		text := ""
@@ -57,6 +58,10 @@ func (d *desk) prepare(t *testing.T, td *datadriven.TestData) bool {
 		for _, a := range td.CmdArgs {
 			d.node.SetAddrs([][]byte{testAddr(number(t, a.Key))})
 		}
+	case "stats":
+		d.printf("%+v", d.node.CacheStats())
+	case "call-off":
+		d.node.Cancel(d.now, QueryID(number(t, td.CmdArgs[0].Key)))
 	case "watch":
 		d.watch(duration(t, td.CmdArgs[0].Key))
 	default:

@@ -12,7 +12,7 @@ import (
 // time, until it answers again.
 func TestWhoWasSilentIsHardlyWaitedFor(t *testing.T) {
 	w := newWorld(t, 5)
-	n := w.add(0, nil).node
+	n := w.add(0, func(c *Config) { c.Timing.Fresh = -1 }).node
 	for i := range uint64(3) {
 		n.table.insert(w.now, testContact(i+1))
 	}

@@ -81,6 +81,14 @@ func (g *findValue) weigh(from *Contact, value []byte) (satisfied bool) {
 	return g.options.Quorum > 0 && g.seen >= g.options.Quorum
 }
 
+// source returns who has told the best value, nil for our own store.
+func (g *findValue) source() *Contact {
+	if g.own || len(g.holders) == 0 {
+		return nil
+	}
+	return g.holders[0]
+}
+
 // regional implements goal: one holder that tells the truth is enough.
 func (*findValue) regional() bool { return true }
 

@@ -25,6 +25,7 @@ func (n *Node) alive(now time.Time, c *Contact) *entry {
 	if e := n.table.seen(now, c); e != nil {
 		return e
 	}
+	n.cache.came(now, c)
 	if n.cfg.Admit != nil && !n.cfg.Admit(c) || n.crowded(c) {
 		return nil
 	}
@@ -51,6 +52,9 @@ const maxStrikes = 3
 // suspect looks into a peer that has failed a request of an operation. A member
 // is not dropped for one failure, but probed at once.
 func (n *Node) suspect(now time.Time, r *request, err error) {
+	if blames(err) {
+		n.cache.lost(&r.to.Key)
+	}
 	e := n.table.find(&r.to.Key)
 	switch {
 	case e == nil || !blames(err):
@@ -96,6 +100,7 @@ func (n *Node) takeIn(now time.Time) {
 func (n *Node) evict(now time.Time, c *Contact, reason error) {
 	if n.table.remove(&c.Key) {
 		n.cfg.Trace.evicted(c, reason)
+		n.cache.lost(&c.Key)
 		n.upkeep.replicator.changed(now)
 		n.promote(now, c)
 		if reason == errProbeFailed {

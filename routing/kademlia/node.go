@@ -22,15 +22,15 @@ var ErrNoAddrs = errors.New("no address of our own to announce")
 //
 // One goroutine owns a Node. Callbacks run on it, inside the call that caused
 // them, and may start or cancel operations. Every operation calls done exactly
-// once, inside the starting call if there is nobody to ask.
+// once, inside the starting call if there is nobody to ask, or no need to.
 type Node struct {
-	cfg        Config
-	self       *Contact // with our own addresses
-	table      *Table
-	requests   requests
-	queries    map[QueryID]*query
-	lastQuery  QueryID
-	cache      cache
+	cfg       Config
+	self      *Contact // with our own addresses
+	table     *Table
+	requests  requests
+	queries   map[QueryID]*query
+	lastQuery QueryID
+	shares
 	size       netSize
 	recent     recentDials
 	prober     prober
@@ -47,7 +47,8 @@ func NewNode(cfg Config) (*Node, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, self: NewContact(cfg.Self, nil), queries: make(map[QueryID]*query), cache: newCache(cfg.Timing.Cache)}
+	n := &Node{cfg: cfg, self: NewContact(cfg.Self, nil), queries: make(map[QueryID]*query)}
+	n.cache = newCache(&n.cfg.Timing)
 	n.table = newTable(n.self.Key, cfg.K, cfg.FarBuckets)
 	n.requests = requests{network: cfg.Network, timing: &n.cfg.Timing, patience: patience{timing: &n.cfg.Timing}}
 	n.prober = prober{node: n}
@@ -69,9 +70,12 @@ func (n *Node) Timing() Timing { return n.cfg.Timing }
 // Buckets describes the table for people.
 func (n *Node) Buckets() []BucketInfo { return n.table.info() }
 
-// CacheStats returns how often a lookup began at a remembered end, and how
-// often it found none.
-func (n *Node) CacheStats() (hits, misses uint64) { return n.cache.hits, n.cache.misses }
+// CacheStats returns what lookups had of others.
+func (n *Node) CacheStats() CacheStats {
+	s := n.cache.stats
+	s.Keys = len(n.cache.byKey)
+	return s
+}
 
 // SetAddrs sets our own addresses, which announcements carry.
 func (n *Node) SetAddrs(addrs [][]byte) { n.self = NewContact(n.cfg.Self, addrs) }
@@ -106,6 +110,7 @@ func (n *Node) PeerSeen(now time.Time, c *Contact) {
 func (n *Node) PeerGone(now time.Time, id peer.ID) {
 	key := keyspace.KeyOfString(string(id))
 	n.prober.forget(id)
+	n.cache.lost(&key)
 	if e := n.table.find(&key); e != nil {
 		n.evict(now, e.contact, errNotServing)
 		return
@@ -173,43 +178,41 @@ func (n *Node) Refresh(now time.Time, done func(now time.Time)) { n.refresher.st
 
 // FindNode finds the k live peers nearest to key (hashed once).
 func (n *Node) FindNode(now time.Time, key []byte, done func(time.Time, Result)) QueryID {
-	return n.search(now, protocol.FindNode, key, findNode{}, done)
+	s := &shared{want: want{wantPeers, string(key), 0}}
+	return n.seek(now, s, protocol.FindNode, findNode{}, &caller{done: done})
 }
 
 // FindPeer finds the addresses of one peer: Result.Providers holds its contact.
 func (n *Node) FindPeer(now time.Time, id peer.ID, done func(time.Time, Result)) QueryID {
+	s := &shared{want: want{wantPeer, string(id), 0}}
 	g := &findPeer{target: keyspace.KeyOfString(string(id))}
-	return n.search(now, protocol.FindNode, []byte(id), g, done)
+	return n.seek(now, s, protocol.FindNode, g, &caller{done: done})
 }
 
 // FindValue finds the best value under key. Peers near the key that answered
 // without it are given it afterwards, in the background.
 func (n *Node) FindValue(now time.Time, key []byte, o ValueOptions, done func(time.Time, Result)) QueryID {
+	s := &shared{want: want{wantValue, string(key), o.Quorum}, local: o.Local}
+	c := &caller{value: o.Found, done: done}
+	o.Found = s.tellValue
 	g := &findValue{key: bytes.Clone(key), options: o, validator: n.cfg.Validator}
-	q := n.query(now, protocol.GetValue, g.key, g, done)
-	if q == nil {
-		return 0
-	}
-	if g.begin() {
-		q.finish(now, nil)
-		return q.id
-	}
-	q.start(now)
-	return q.id
+	return n.seek(now, s, protocol.GetValue, g, c)
 }
 
 // FindProviders finds up to count providers of key, all there are if count is
 // 0; found, which may be nil, is told each as it comes, and again one whose
 // addresses come later.
 func (n *Node) FindProviders(now time.Time, key []byte, count int, found func(*Contact), done func(time.Time, Result)) QueryID {
-	g := &findProviders{count: count, found: found, index: make(map[peer.ID]int)}
-	return n.search(now, protocol.GetProviders, key, g, done)
+	s := &shared{want: want{wantProviders, string(key), count}}
+	g := &findProviders{count: count, found: s.tellProvider, index: make(map[peer.ID]int)}
+	return n.seek(now, s, protocol.GetProviders, g, &caller{provider: found, done: done})
 }
 
 // Store puts rec, whose key places it, on the k peers nearest to it. The caller
 // has validated it. rec must not be changed afterwards.
 func (n *Node) Store(now time.Time, rec protocol.Record, done func(time.Time, Result)) QueryID {
 	g := &store{message: func() *protocol.Message { return putValue(rec) }}
+	done = n.storing(now, ofValues, rec.Key, done)
 	return n.search(now, protocol.FindNode, rec.Key, g, done)
 }
 
@@ -222,7 +225,7 @@ func (n *Node) Provide(now time.Time, key []byte, done func(time.Time, Result)) 
 		}
 		return &protocol.Message{Type: protocol.AddProvider, Key: key, ProviderPeers: []protocol.Peer{n.self.Peer}, ClusterLevel: 1}
 	}}
-	q := n.query(now, protocol.FindNode, key, g, done)
+	q := n.query(now, protocol.FindNode, key, g, n.storing(now, ofProviders, key, done))
 	switch {
 	case q == nil:
 		return 0
@@ -257,7 +260,9 @@ func (n *Node) Providing() int { return len(n.reprovider.byKey) }
 
 // Cancel ends an operation: done is called with what was found and ErrCanceled.
 func (n *Node) Cancel(now time.Time, id QueryID) {
-	if q := n.queries[id]; q != nil {
+	if s := n.joint.asking[id]; s != nil {
+		s.leave(now, id)
+	} else if q := n.queries[id]; q != nil && !q.shared {
 		q.finish(now, ErrCanceled)
 	}
 }
@@ -295,6 +300,7 @@ func (n *Node) query(now time.Time, t protocol.Type, key []byte, g goal, done fu
 	q := &query{
 		node: n, id: n.lastQuery, target: keyspace.KeyOf(key), goal: g, started: now, done: done,
 		request: &protocol.Message{Type: t, Key: key, ClusterLevel: 1},
+		manner:  manner{alone: n.joint.alone},
 	}
 	n.queries[q.id] = q
 	return q

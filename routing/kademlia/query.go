@@ -18,21 +18,28 @@ type QueryID uint64
 // Invariant: finish runs once, and is the only place where a query ends; what
 // arrives afterwards is credited to the peer and dropped.
 type query struct {
-	node    *Node
-	id      QueryID
-	target  keyspace.Key
-	lookup  *Lookup
-	goal    goal
-	most    int // requests in flight that are of use; 0: as many as the lookup has
+	node   *Node
+	id     QueryID
+	target keyspace.Key
+	lookup *Lookup
+	goal   goal
+	manner
 	request *protocol.Message
 	spread  *fanout // set when the walk is over and something is to be stored
 	report  Report
 	closer  []*Contact // room for what an answer names
 	started time.Time
 	done    func(now time.Time, r Result)
-	passing bool        // its end is not worth remembering
 	region  *regionWalk // set when more than the k nearest are asked, or given a record
 	milestones
+}
+
+// manner is how a query is made.
+type manner struct {
+	most    int  // requests in flight that are of use; 0: as many as the lookup has
+	passing bool // its end is not worth remembering
+	alone   bool // it does not begin at the end of another
+	shared  bool // it may have several callers
 }
 
 // milestones are what happens to a query once.
@@ -67,7 +74,9 @@ func (q *query) start(now time.Time) {
 	q.lookup.cfg, q.lookup.dials = &n.cfg, n.newDials()
 	if !q.passing {
 		q.lookup.split(n.cfg.Paths)
-		for _, c := range n.cache.get(now, &q.target) {
+	}
+	if !q.passing && !q.alone {
+		for _, c := range n.cache.begin(now, &q.target) {
 			q.lookup.add(c, 1)
 		}
 	}
@@ -293,15 +302,20 @@ func (q *query) finish(now time.Time, err error) {
 	if q.region != nil {
 		q.region.abandon(now, q.node)
 	}
+	q.done(now, q.result(now, err))
+}
+
+// result is what has been found by now. It changes nothing of a query that is canceled.
+func (q *query) result(now time.Time, err error) Result {
 	r := Result{Err: err}
 	if q.lookup != nil {
 		r.Stopped = err == nil && q.spread == nil && !q.lookup.Done()
 		r.Closest = q.lookup.appendAnswered(nil, q.node.cfg.K)
 	}
-	q.report.Duration = now.Sub(q.started)
 	r.Report = q.report
+	r.Report.Duration = now.Sub(q.started)
 	q.goal.fill(now, q, &r)
-	q.done(now, r)
+	return r
 }
 
 // silent implements asker.

@@ -65,6 +65,9 @@ type Report struct {
 	// Region is how many more of the region were then asked, or given the record.
 	Dense  bool
 	Region int
+	// Joined says that the figures are those of another's lookup for the same, which was
+	// under way; Recalled that one had just ended, so that nobody was asked.
+	Joined, Recalled bool
 	// Duration is from the call to the result.
 	Duration time.Duration
 }
@@ -87,6 +90,7 @@ func (r Report) Beside(o *Report) Report {
 	}
 	r.Hops, r.Duration = max(r.Hops, o.Hops), max(r.Duration, o.Duration)
 	r.Dense, r.Region = r.Dense || o.Dense, r.Region+o.Region
+	r.Joined, r.Recalled = r.Joined || o.Joined, r.Recalled || o.Recalled
 	return r
 }
 

@@ -161,6 +161,9 @@ func (d *desk) done(q string) func(time.Time, Result) {
 		}
 		d.printf("  asked %d, answered %d, failed %d, hops %d, holders %v, after %v",
 			r.Report.Asked, r.Report.Answered, r.Report.Failed.Total(), r.Report.Hops, holders, r.Report.Duration)
+		if r.Report.Joined || r.Report.Recalled {
+			d.printf("  joined %v, recalled %v", r.Report.Joined, r.Report.Recalled)
+		}
 		if r.Err != nil {
 			d.printf("  error: %v", r.Err)
 		}
@@ -176,6 +179,12 @@ func (d *desk) do(t *testing.T, td *datadriven.TestData) {
 	if len(td.CmdArgs) > 0 {
 		key = td.CmdArgs[0].Key
 	}
+	if td.HasArg("afresh") {
+		d.node.joint.alone = true
+		defer func() { d.node.joint.alone = false }()
+	}
+	who := key
+	td.MaybeScanArgs(t, "as", &who)
 	switch td.Cmd {
 	case "seen":
 		for _, a := range td.CmdArgs {
@@ -184,17 +193,21 @@ func (d *desk) do(t *testing.T, td *datadriven.TestData) {
 	case "gone":
 		d.node.PeerGone(d.now, d.peer(t, key).ID)
 	case "find-node":
-		d.node.FindNode(d.now, []byte(key), d.done(key))
+		d.node.FindNode(d.now, []byte(key), d.done(who))
 	case "find-peer":
-		d.node.FindPeer(d.now, d.peer(t, key).ID, d.done(key))
+		d.node.FindPeer(d.now, d.peer(t, key).ID, d.done(who))
 	case "find-value":
-		o := ValueOptions{Found: func(v []byte, _ *Contact) { d.printf("%s: better value %s", key, v) }}
+		o := ValueOptions{Found: func(v []byte, _ *Contact) { d.printf("%s: better value %s", who, v) }}
 		td.MaybeScanArgs(t, "quorum", &o.Quorum)
-		d.node.FindValue(d.now, []byte(key), o, d.done(key))
+		if local := ""; td.HasArg("local") {
+			td.ScanArgs(t, "local", &local)
+			o.Local = []byte(local)
+		}
+		d.node.FindValue(d.now, []byte(key), o, d.done(who))
 	case "find-providers":
 		var count int
 		td.MaybeScanArgs(t, "count", &count)
-		d.node.FindProviders(d.now, []byte(key), count, func(c *Contact) { d.printf("%s: provider %s", key, d.name(c)) }, d.done(key))
+		d.node.FindProviders(d.now, []byte(key), count, func(c *Contact) { d.printf("%s: provider %s", who, d.name(c)) }, d.done(who))
 	case "store":
 		d.node.Store(d.now, protocol.Record{Key: []byte(key), Value: []byte(td.CmdArgs[1].Key)}, d.done(key))
 	case "provide":

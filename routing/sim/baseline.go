@@ -20,7 +20,8 @@ type production struct{}
 
 func (production) start(r *run, w *watched, key []byte) {
 	r.checks.starting = w
-	r.members[w.id.who].node.FindNode(r.time(w.id.who), key, w.done)
+	n := r.members[w.id.who].node
+	n.Afresh(func() kademlia.QueryID { return n.FindNode(r.time(w.id.who), key, w.done) }) // what is looked at is walks
 	r.checks.starting = nil
 }
 

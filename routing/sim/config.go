@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/kdht/kdht/routing/kademlia"
@@ -170,6 +171,9 @@ func (c *Config) check() error {
 	}
 	if c.Churn.Scale < 0 || c.Churn.Gap < 0 || f.Skew < 0 || c.Link.RTTScale < 0 || c.Link.Conns < 1 {
 		return errors.New("sim: no scale, gap, skew or bound on connections may be negative")
+	}
+	if c.Node.Timing.Missing > kademlia.MaxMissing {
+		return fmt.Errorf("sim: Node.Timing.Missing must be %v at most", kademlia.MaxMissing)
 	}
 	return errors.Join(c.Records.check(), c.Churn.Comeback.check())
 }

@@ -41,6 +41,7 @@ func TestOptions(t *testing.T) {
 		"V1ProtocolOverride": {kdht.V1ProtocolOverride("/y"), func(c *routing.Config) bool { return c.Protocol == "/y" && c.JSONProtocol == "" }},
 		"BucketSize":         {kdht.BucketSize(7), func(c *routing.Config) bool { return c.K == 7 }},
 		"Concurrency":        {kdht.Concurrency(7), func(c *routing.Config) bool { return c.Alpha == 7 }},
+		"DisableLookupCache": {kdht.DisableLookupCache(), func(c *routing.Config) bool { return c.Timing.Cache < 0 }},
 		"DisjointPaths":      {kdht.DisjointPaths(4), func(c *routing.Config) bool { return c.Paths == 4 }},
 		"FarBuckets":         {kdht.FarBuckets(512), func(c *routing.Config) bool { return c.FarBuckets == 512 }},
 		"Resiliency":         {kdht.Resiliency(7), func(c *routing.Config) bool { return c.Beta == 7 }},

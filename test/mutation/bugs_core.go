@@ -151,7 +151,7 @@ var lookupBugs = []Bug{
 	},
 	{
 		Name: "cache-never-expires", File: "routing/kademlia/cache.go", In: core,
-		Old: "closest, now.Add(c.ttl)}", New: "closest, now.Add(5000 * c.ttl)}",
+		Old: "instantOf(now) < end.at.add(c.timing.Cache) {", New: "instantOf(now) < end.at.add(5000*c.timing.Cache) {",
 		Why: "lookups begin at the end of one of last week",
 	},
 	{

@@ -31,9 +31,9 @@ var suites = map[string]map[Kind]string{
 	},
 	"routing/kademlia": {
 		Story:    "TestScenarios",
-		Property: "TestDisjointPaths|TestKeysAreDueInOrder|TestDeadlinesInOrder|TestLookupFindsTheClosestLiving|TestTableInvariants|TestViewNamesTheClosestInOrder",
+		Property: "TestDisjointPaths|TestSharedLookups|TestCacheAgainstModel|TestKeysAreDueInOrder|TestDeadlinesInOrder|TestLookupFindsTheClosestLiving|TestTableInvariants|TestViewNamesTheClosestInOrder",
 		Simulation: "TestThousandNodes|TestRegion|TestNetworkSize|TestStoreAndFindAcrossTheNetwork|TestDeadPeersCostRequestsNotReplicas|TestTablesForgetTheDead|" +
-			"TestOutageEmptiesNoTable|TestNewcomersMeet|TestRefreshRounds|TestFarBucketsFillRoundByRound|TestRefreshAskedForKeepsRounds|TestSameSeedSameRun",
+			"TestOutageEmptiesNoTable|TestNewcomersMeet|TestRefreshRounds|TestMissingIsBelievedForSecondsOnly|TestFarBucketsFillRoundByRound|TestRefreshAskedForKeepsRounds|TestSameSeedSameRun",
 	},
 	"routing/sim": {
 		Simulation: "TestCalmNetwork|TestEveryFaultAtOnce|TestSameSeedSameRun|TestPromiseOfChurn|TestPromiseOfPartition|TestPromiseOfTarpits|TestBesideTheBaseline|TestAttacks|TestRecordsInACalmNetwork",

@@ -88,11 +88,31 @@ type Status struct {
 	Peers       int      `json:"peers"`      // in the routing table
 	Connections int      `json:"connections"`
 	Lonely      string   `json:"lonely,omitempty"` // why it knows no peers
-	Values      int      `json:"values"`           // records held for others
-	Providers   int      `json:"providers"`        // provider records held for others
-	Providing   int      `json:"providing"`        // own keys, announced again every 22 h
-	Uptime      float64  `json:"uptime_s"`
-	LAN         *LAN     `json:"lan,omitempty"` // beside a public network
+	Holdings
+	Lookups Lookups `json:"lookups"`
+	Uptime  float64 `json:"uptime_s"`
+	LAN     *LAN    `json:"lan,omitempty"` // beside a public network
+}
+
+// Holdings counts what a node holds for others, and what it announces of its own.
+type Holdings struct {
+	Values    int `json:"values"`
+	Providers int `json:"providers"` // provider records
+	Providing int `json:"providing"` // own keys, announced again every 22 h
+}
+
+// Lookups counts what a node's lookups had of others: answered from memory, by what was
+// found or what was not; joined to one under way; begun where another had ended; begun
+// anew. Invalidated counts what was remembered and no answer any more before its time.
+type Lookups struct {
+	Answered    uint64 `json:"answered"`
+	Missing     uint64 `json:"missing"`
+	Joined      uint64 `json:"joined"`
+	Begun       uint64 `json:"begun"`
+	Anew        uint64 `json:"anew"`
+	Invalidated uint64 `json:"invalidated"`
+	Keys        int    `json:"keys"` // remembered
+	Bytes       int    `json:"bytes"`
 }
 
 // LAN is how a node is in the local network that it is in beside a public one.

@@ -106,6 +106,8 @@ type timing struct {
 	Reprovide duration `toml:"reprovide" in:"-1 8784"`
 	Retry     duration `toml:"retry" in:"0 8784"`
 	Cache     duration `toml:"cache" in:"-1 8784"`
+	Fresh     duration `toml:"fresh" in:"-1 8784"`
+	Missing   duration `toml:"missing" in:"-1 1"`
 	Republish duration `toml:"republish" in:"-1 8784"`
 	Replicate duration `toml:"replicate" in:"-1 8784"`
 }
