@@ -107,6 +107,7 @@ type Endpoint struct {
 	pool   *streamPool
 	server *server
 	notify *network.NotifyBundle
+	dialed dialed
 
 	closed   atomic.Bool
 	serving  sync.Mutex    // held while handlers are installed or removed

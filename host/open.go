@@ -22,6 +22,7 @@ const (
 
 // Open returns a stream to a peer; see Transport.
 func (e *Endpoint) Open(ctx context.Context, to peer.ID, fresh bool) (Stream, error) {
+	e.dialed.touch(to)
 	o, reused, err := e.pool.get(ctx, to, fresh)
 	if err != nil {
 		return nil, fmt.Errorf("host: open stream to %s: %w", to, err)
@@ -108,6 +109,7 @@ func (e *Endpoint) dial(ctx context.Context, to peer.ID) error {
 	if _, err := e.host.Network().DialPeer(ctx, to); err != nil {
 		return dialError(ctx, err)
 	}
+	e.dialed.made(to)
 	return nil
 }
 

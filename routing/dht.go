@@ -138,6 +138,7 @@ func (d *DHT) begin() error {
 	d.spawn(d.keepBootstrapped)
 	d.spawn(d.keepOffering)
 	d.spawn(d.keepStores)
+	d.spawn(d.keepThrifty)
 	if d.values != nil {
 		d.publications.mu.Lock() // nothing is published before it is known what was
 		d.spawn(d.resumePublishing)

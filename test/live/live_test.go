@@ -29,6 +29,10 @@ func inTime(t *testing.T, sockets bool, f func(t *testing.T)) {
 	synctest.Test(t, f)
 }
 
+// quiet is how long a town is left alone before it is measured: less than the ten minutes
+// after which tables are refreshed.
+const quiet = 5 * time.Minute
+
 // build starts a town and waits until it has settled.
 func build(t *testing.T, cfg live.Config) *live.Town {
 	t.Helper()
@@ -42,10 +46,15 @@ func build(t *testing.T, cfg live.Config) *live.Town {
 			t.Error(err)
 		}
 	})
-	t.Logf("%d nodes have joined after %v; %.0f requests each", cfg.Nodes, time.Since(began).Round(time.Millisecond), town.Requests())
+	hold := func(when string) {
+		conns, table := town.Held()
+		t.Logf("%s: %.0f requests each since the start, %.1f connections, %.1f members in the table", when, town.Requests(), conns, table)
+	}
+	hold(fmt.Sprintf("%d nodes have joined after %v", cfg.Nodes, time.Since(began).Round(time.Millisecond)))
 	town.Settle(t.Context(), time.Minute)
-	conns, table := town.Held()
-	t.Logf("a minute later: %.0f requests, %.1f connections, %.1f members in the table", town.Requests(), conns, table)
+	hold("a minute later")
+	town.Settle(t.Context(), quiet)
+	hold(fmt.Sprintf("%v later", quiet))
 	return town
 }
 

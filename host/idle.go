@@ -1,0 +1,108 @@
+package host
+
+import (
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Saver is a Transport that can give up connections nobody needs; an Endpoint is one.
+type Saver interface {
+	// CloseIdle closes connections that were dialed for an Open or Connect of this
+	// transport and have carried nothing of it for as long as idle, unless anybody else
+	// on the host has a use for them: a stream, a tag or a protection. Those to peers of
+	// whom keep says so stay, but of two to one peer, one dialed by either side, the one
+	// goes that the peer of the greater id has dialed.
+	CloseIdle(idle time.Duration, keep func(peer.ID) bool)
+}
+
+// dialed are the peers that the endpoint has dialed, and when it last had something to
+// say to each.
+//
+// Invariant: whoever is in it was connected when it was put in; CloseIdle takes out those
+// who are so no longer.
+type dialed struct {
+	mu   sync.Mutex
+	used map[peer.ID]time.Time
+}
+
+// made notes that p has just been dialed.
+func (d *dialed) made(p peer.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.used == nil {
+		d.used = make(map[peer.ID]time.Time)
+	}
+	d.used[p] = time.Now()
+}
+
+// touch notes that there is something to say to p, if it is one of those dialed.
+func (d *dialed) touch(p peer.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ours := d.used[p]; ours {
+		d.used[p] = time.Now()
+	}
+}
+
+// idle returns those to whom nothing has been said since an instant, and forgets who
+// is not there.
+func (d *dialed) idle(since time.Time, there func(peer.ID) bool) (idle []peer.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for p, last := range d.used {
+		switch {
+		case !there(p):
+			delete(d.used, p)
+		case !last.After(since):
+			idle = append(idle, p)
+		}
+	}
+	return idle
+}
+
+// CloseIdle implements Saver.
+func (e *Endpoint) CloseIdle(idle time.Duration, keep func(peer.ID) bool) {
+	for _, p := range e.dialed.idle(time.Now().Add(-idle), e.Connected) {
+		conns := e.host.Network().ConnsToPeer(p)
+		twice := e.host.ID() > p && among(conns, network.DirInbound)
+		if !twice && (keep(p) || e.wanted(p)) {
+			continue
+		}
+		for _, c := range conns {
+			if stat := c.Stat(); stat.Direction == network.DirOutbound && !stat.Limited && len(c.GetStreams()) == 0 {
+				go c.Close() // it may wait for the peer
+			}
+		}
+	}
+}
+
+// among reports whether a direct connection of that direction is among conns.
+func among(conns []network.Conn, d network.Direction) bool {
+	for _, c := range conns {
+		if stat := c.Stat(); stat.Direction == d && !stat.Limited {
+			return true
+		}
+	}
+	return false
+}
+
+// wanted reports whether anybody on the host but this endpoint has said that a
+// connection to p is worth something.
+func (e *Endpoint) wanted(p peer.ID) bool {
+	if e.host.ConnManager().IsProtected(p, "") {
+		return true
+	}
+	info := e.host.ConnManager().GetTagInfo(p)
+	if info == nil {
+		return false
+	}
+	for tag := range info.Tags {
+		if tag != string(e.cfg.Protocol) {
+			return true
+		}
+	}
+	return false
+}
