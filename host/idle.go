@@ -12,8 +12,8 @@ import (
 type Saver interface {
 	// CloseIdle closes connections that were dialed for an Open or Connect of this
 	// transport and have carried nothing of it for as long as idle, unless anybody else
-	// on the host has a use for them: a stream, a tag or a protection. Those to peers of
-	// whom keep says so stay, but of two to one peer, one dialed by either side, the one
+	// on the host has a use for them: a stream, a tag or a protection other than Rank's.
+	// Those to peers of whom keep says so stay, but of two to one peer, one dialed by either side, the one
 	// goes that the peer of the greater id has dialed.
 	CloseIdle(idle time.Duration, keep func(peer.ID) bool)
 }
@@ -92,16 +92,21 @@ func among(conns []network.Conn, d network.Direction) bool {
 // wanted reports whether anybody on the host but this endpoint has said that a
 // connection to p is worth something.
 func (e *Endpoint) wanted(p peer.ID) bool {
-	if e.host.ConnManager().IsProtected(p, "") {
+	conns, own := e.host.ConnManager(), string(e.cfg.Protocol)
+	if conns.IsProtected(p, own) {
+		// Only taking back our own protection, for a moment, tells of others.
+		others := conns.Unprotect(p, own)
+		if conns.Protect(p, own); others {
+			return true
+		}
+	} else if conns.IsProtected(p, "") {
 		return true
 	}
-	info := e.host.ConnManager().GetTagInfo(p)
-	if info == nil {
-		return false
-	}
-	for tag := range info.Tags {
-		if tag != string(e.cfg.Protocol) {
-			return true
+	if info := conns.GetTagInfo(p); info != nil {
+		for tag := range info.Tags {
+			if tag != own {
+				return true
+			}
 		}
 	}
 	return false

@@ -2,6 +2,7 @@ package link_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +25,11 @@ func TestCloseIdle(t *testing.T) {
 		{"a member", func(_, _ *member) {}, func(peer.ID) bool { return true }, false},
 		{"tagged by the host's owner", func(client, server *member) { client.libp2p.ConnManager().TagPeer(server.ID(), "app", 1) }, nobody, false},
 		{"tagged by ourselves", func(client, server *member) { client.Rank(server.ID(), 5, false) }, nobody, true},
+		{"protected by ourselves", func(client, server *member) { client.Rank(server.ID(), 5, true) }, nobody, true},
+		{"protected by us both", func(client, server *member) {
+			client.Rank(server.ID(), 5, true)
+			client.libp2p.ConnManager().Protect(server.ID(), "app")
+		}, nobody, false},
 		{"protected", func(client, server *member) { client.libp2p.ConnManager().Protect(server.ID(), "app") }, nobody, false},
 		{"used by the host's owner", hold, nobody, false},
 	} {
@@ -41,6 +47,9 @@ func TestCloseIdle(t *testing.T) {
 				client.CloseIdle(idle, c.keep)
 				server.CloseIdle(idle, c.keep)
 				time.Sleep(time.Second)
+				if kept := client.libp2p.ConnManager().IsProtected(server.ID(), ""); kept != strings.HasPrefix(c.name, "protected") {
+					t.Errorf("protected afterwards: %v", kept)
+				}
 				if gone := !client.Connected(server.ID()); gone != c.gone {
 					t.Errorf("closed: %v", gone)
 				}

@@ -67,11 +67,13 @@ func TestFigures(t *testing.T) {
 		t.Run(failure.String(), func(t *testing.T) {
 			inTime(t, *wired, func(t *testing.T) {
 				town := build(t, live.Config{Nodes: *nodes, Seed: *seed, TCP: *over == "tcp", QUIC: *over == "quic", Virtual: !*wired})
-				ops, err := town.Prepare(t.Context(), *operators, *rounds)
+				ops, first, err := town.Prepare(t.Context(), *operators, *rounds)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if failure == live.None {
+					t.Log("after a rest:")
+					show(t, first)
 					greet(t, town, ops)
 				}
 				town.Fail(failure, *nodes/4, *operators)
@@ -115,7 +117,7 @@ func TestSmallTown(t *testing.T) {
 		t.Run(failure.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				town := build(t, live.Config{Nodes: nodes, Seed: 1, Virtual: true})
-				ops, err := town.Prepare(t.Context(), operators, rounds)
+				ops, _, err := town.Prepare(t.Context(), operators, rounds)
 				if err != nil {
 					t.Fatal(err)
 				}

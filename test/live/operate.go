@@ -71,8 +71,10 @@ type Operator struct {
 }
 
 // Prepare has each of the first members after the gates store things for the others to
-// find, before anybody fails: so many values and contents each.
-func (t *Town) Prepare(ctx context.Context, operators, each int) ([]*Operator, error) {
+// find, before anybody fails: so many values and contents each. Before that each makes one
+// lookup, whose figures tell what it costs to begin again after a rest.
+func (t *Town) Prepare(ctx context.Context, operators, each int) ([]*Operator, Figures, error) {
+	first := make(Figures, operators)
 	all := make([]*Operator, operators)
 	errs := make([]error, operators)
 	var group sync.WaitGroup
@@ -80,6 +82,7 @@ func (t *Town) Prepare(ctx context.Context, operators, each int) ([]*Operator, e
 		o := &Operator{town: t, Member: t.members[2+i], rand: rand.New(rand.NewPCG(t.cfg.Seed, uint64(100+i)))}
 		all[i] = o
 		group.Go(func() {
+			first[i] = o.operate(ctx, Closest, find{})
 			for range each {
 				value := o.bytes()
 				f := find{key: store.ImmKey(value), cid: contentID(value)}
@@ -89,7 +92,7 @@ func (t *Town) Prepare(ctx context.Context, operators, each int) ([]*Operator, e
 		})
 	}
 	group.Wait()
-	return all, errors.Join(errs...)
+	return all, first, errors.Join(errs...)
 }
 
 func (o *Operator) bytes() []byte {
@@ -263,6 +266,9 @@ func (f Figures) WriteText(w io.Writer) error {
 	fmt.Fprintln(t, "\tp50 ms\tp95 ms\tmost ms\trequests\tdials\tquality\tfailed\t")
 	for k := range Kinds {
 		of := f.Of(k)
+		if len(of) == 0 {
+			continue
+		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.1f\t%.1f\t", k, of.Percentile(50).Milliseconds(), of.Percentile(95).Milliseconds(), of.Percentile(100).Milliseconds(),
 			of.Mean(func(s Sample) float64 { return float64(s.Requests) }), of.Mean(func(s Sample) float64 { return float64(s.Dials) }))
 		if of.Mean(func(s Sample) float64 { return s.Quality }) > 0 {
