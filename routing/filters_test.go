@@ -147,7 +147,7 @@ func TestClaimedAddresses(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Minute)
-				if n := d.Stats().Table; n > c.want || n < min(c.want, 3) {
+				if n := d.Stats().Table; n > c.want || n < 2 { // two of a subnet where all eight are in one bucket: one run in 128
 					t.Errorf("%d in the table, want %d", n, c.want)
 				}
 				if !c.origin && d.Stats().Table <= 3 {
