@@ -130,6 +130,13 @@ func DisjointPaths(d int) Option {
 	return upTo(routing.MaxPaths, "DisjointPaths", d, func(c *settings) { c.Paths = d })
 }
 
+// StrictLookups has a lookup for peers, and the one before a record is stored, ask each of
+// the k nearest. Else those are not asked whom several of the nearest have named, as long
+// as nobody fails.
+func StrictLookups() Option {
+	return func(s *settings) error { s.Strict = true; return nil }
+}
+
 // Validator judges all values, instead of the built-in kinds.
 func Validator(v record.Validator) Option {
 	return func(s *settings) error { s.Validator, s.judged = v, true; return nil }

@@ -20,6 +20,7 @@ type entry struct {
 	strikes uint8   // requests of operations in a row that it left unanswered
 	probing bool    // a probe is on its way; asked at most once at a time
 	doubted bool    // has failed since it was seen last
+	pace    pace    // how fast it answers
 }
 
 func newEntry(now time.Time, c *Contact) entry {

@@ -10,6 +10,7 @@ const (
 	answered                 // has answered, in time or late
 	failed                   // has failed, or been given up
 	barred                   // known, not to be dialed as things are
+	believed                 // so many have named it that it is not waited for
 )
 
 // candidate is a peer on the way to the target.
@@ -21,7 +22,11 @@ type candidate struct {
 	lost    bool // could not be reached under the addresses known
 	retried bool // has been given another chance, under others
 	named   namers
-	payer   uint8 // whose account a dial to it is on; 0: nobody's
+	pace    pace    // of a member of ours
+	namings uint8   // answers that have named it, up to leastVouchers
+	namedIn uint16  // the last of them
+	asked   instant // when it was asked
+	payer   uint8   // whose account a dial to it is on; 0: nobody's
 	tracks
 }
 

@@ -54,6 +54,9 @@ type Breadth struct {
 	// which is divided among them), so that who lies on one cannot lead the others astray.
 	// Every path costs its own way to the target.
 	Paths int
+	// Strict has each of the k nearest be asked, also where those who have answered all
+	// name the others.
+	Strict bool
 }
 
 // Filters say what of others is taken. They may be nil.

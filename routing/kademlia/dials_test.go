@@ -263,7 +263,8 @@ func TestRecentDials(t *testing.T) {
 // lookup ends.
 func TestDialsProperty(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		n, l := dialer(t, func(id peer.ID) bool { return id < testID(6) }, true, testContact(1), testContact(2), testContact(3), testContact(4), testContact(5))
+		met := make(map[peer.ID]bool) // has answered, and is connected
+		n, l := dialer(t, func(id peer.ID) bool { return id < testID(6) || met[id] }, true, testContact(1), testContact(2), testContact(3), testContact(4), testContact(5))
 		ended := false
 		id := n.FindNode(epoch, []byte{rapid.Byte().Draw(r, "key")}, func(time.Time, Result) { ended = true })
 		known := n.queries[id].lookup
@@ -272,7 +273,7 @@ func TestDialsProperty(t *testing.T) {
 		for step := 0; ; step++ {
 			for _, s := range l.take() {
 				waiting = append(waiting, s)
-				if s.to.ID < testID(6) {
+				if s.to.ID < testID(6) || met[s.to.ID] {
 					continue
 				}
 				dialed++
@@ -300,10 +301,11 @@ func TestDialsProperty(t *testing.T) {
 			i := rapid.IntRange(0, len(waiting)-1).Draw(r, "next")
 			s := waiting[i]
 			waiting = slices.Delete(waiting, i, i+1)
-			if s.to.ID > testID(5) && rapid.IntRange(0, 2).Draw(r, "fails") > 0 {
+			if s.to.ID > testID(5) && !met[s.to.ID] && rapid.IntRange(0, 2).Draw(r, "fails") > 0 {
 				n.HandleResponse(epoch, s.id, nil, protocol.ErrUnreachable)
 				continue
 			}
+			met[s.to.ID] = true
 			var named []*Contact
 			for range rapid.IntRange(0, 8).Draw(r, "named") {
 				var addrs [][]byte

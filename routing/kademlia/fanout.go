@@ -59,6 +59,8 @@ func (f *fanout) answered(now time.Time, r *request, _ *protocol.Message, late b
 		return
 	}
 	q.report.Answered++
+	q.tried(from, true)
+	q.lookup.Reached(&from.Key)
 	q.node.cfg.Trace.answered(q.id, from, nil)
 	f.holders = append(f.holders, from.ID)
 	if late {
@@ -79,6 +81,7 @@ func (f *fanout) failed(now time.Time, r *request, err error) {
 		return
 	}
 	q.report.Failed.count(err)
+	q.tried(to, false)
 	q.node.cfg.Trace.failed(q.id, to, err)
 	q.lookup.Dropped(&to.Key)
 	f.inFlight--

@@ -18,6 +18,7 @@ import (
 // for the next nearest; one that answers after having been given up counts as
 // answered again. So does one that is barred, since nothing may be dialed for its
 // sake; it is looked at anew when somebody else names it, or dials turn out well.
+// Where hearsay is believed (hearsay.go) the last of the k nearest are not asked.
 type Lookup struct {
 	target         keyspace.Key
 	k, alpha, beta int
@@ -28,8 +29,10 @@ type Lookup struct {
 	asked          int
 	cfg            *Config // nil: subnets are not bounded
 	dials          *dials  // nil: nor are dials
+	now            instant // when whom to ask was last considered
 	by             uint8   // who names the candidates that are being added
 	paths          *paths  // nil: there is one
+	belief
 }
 
 const (
@@ -99,7 +102,7 @@ func (l *Lookup) add(c *Contact, hop int) {
 			return
 		}
 	}
-	l.candidates = slices.Insert(l.candidates, i, candidate{contact: c, hop: uint16(hop), named: namers{l.by}})
+	l.candidates = slices.Insert(l.candidates, i, candidate{contact: c, hop: uint16(hop), named: namers{l.by}, namings: uint8(min(1, hop-1)), namedIn: l.answers})
 	l.distances = slices.Insert(l.distances, i, prefixOf(&l.target)^prefixOf(&c.Key))
 	if l.paths != nil {
 		l.candidates[i].first = l.paths.now
@@ -161,10 +164,14 @@ func (l *Lookup) Next() *Contact {
 		switch {
 		case c.out():
 			continue
+		case l.believing && c.credible(&l.target):
 		case c.state == slow && late < l.k: // somebody else is asked in its place
 			late++
 			continue
 		case c.state == heard && c.contact.HasAddrs():
+			if at := l.fastest(i); at > i && l.dials.open(&l.candidates[at]) {
+				return l.ask(at)
+			}
 			if !l.surplus(i) && l.dials.open(c) {
 				return l.ask(i)
 			}
@@ -208,7 +215,7 @@ func (l *Lookup) spare(wanted func(*Contact) bool) *Contact {
 }
 
 func (l *Lookup) ask(i int) *Contact {
-	l.candidates[i].state = asking
+	l.candidates[i].state, l.candidates[i].asked = asking, l.now
 	l.slots++
 	l.asked++
 	return l.candidates[i].contact
@@ -220,12 +227,15 @@ func (l *Lookup) narrow(most int) { l.alpha, l.final = min(l.alpha, most), min(l
 // budget returns how many may be asked at a time: α until the β nearest live
 // candidates have answered, then as many as are left of the k nearest.
 func (l *Lookup) budget() int {
+	if l.trusting {
+		return l.few
+	}
 	live := 0
 	for i := range l.candidates {
 		switch l.candidates[i].state {
 		case failed, barred, slow:
 			continue
-		case answered:
+		case answered, believed:
 			if live++; live == l.beta {
 				return l.final
 			}
@@ -252,7 +262,7 @@ func (l *Lookup) Done() bool {
 			if l.asked < maxAsked {
 				return false
 			}
-		case answered:
+		case answered, believed:
 			if live++; live == l.k {
 				return true
 			}
@@ -282,6 +292,7 @@ func (l *Lookup) Answered(key *keyspace.Key, closer []*Contact) (hop int) {
 func (l *Lookup) Failed(key *keyspace.Key, lost bool) {
 	if i, known := l.find(key); known && l.candidates[i].state != answered {
 		l.settle(i, failed)
+		l.distrust()
 		l.candidates[i].lost = lost
 		if l.cfg != nil && l.cfg.Locate != nil {
 			l.release() // there may be room for another of its subnet
@@ -317,77 +328,4 @@ func (l *Lookup) settle(i int, to progress) {
 		l.slots--
 	}
 	l.candidates[i].state = to
-}
-
-// take returns the nearest of the k nearest live candidates that has answered
-// and has not been taken yet, or nil.
-func (l *Lookup) take() *Contact {
-	live := 0
-	for i := range l.candidates {
-		c := &l.candidates[i]
-		if c.out() || c.state == heard && l.exhausted(c) {
-			continue
-		}
-		if c.state == answered && !c.given {
-			c.given = true
-			return c.contact
-		}
-		if live++; live == l.k {
-			break
-		}
-	}
-	return nil
-}
-
-// near reports whether the peer with this key is among the k nearest live
-// candidates.
-func (l *Lookup) near(key *keyspace.Key) bool {
-	at, known := l.find(key)
-	live := 0
-	for i := range l.candidates[:at] {
-		if !l.candidates[i].out() {
-			live++
-		}
-	}
-	return known && live < l.k
-}
-
-// Dropped notes that the peer with this key, which may have answered, is of no
-// use to the caller: the next nearest takes its place.
-func (l *Lookup) Dropped(key *keyspace.Key) {
-	if i, known := l.find(key); known {
-		l.settle(i, failed)
-	}
-}
-
-// count returns how many candidates are in a state.
-func (l *Lookup) count(state progress) (n int) {
-	for i := range l.candidates {
-		if l.candidates[i].state == state {
-			n++
-		}
-	}
-	return n
-}
-
-// hop returns how far down the chain of referrals the peer with this key is.
-func (l *Lookup) hop(key *keyspace.Key) int {
-	if i, known := l.find(key); known {
-		return int(l.candidates[i].hop)
-	}
-	return 0
-}
-
-// appendAnswered appends up to n peers that have answered, nearest first.
-func (l *Lookup) appendAnswered(dst []*Contact, n int) []*Contact {
-	for i := range l.candidates {
-		if n <= 0 {
-			break
-		}
-		if l.candidates[i].state == answered && !l.surplus(i) {
-			dst = append(dst, l.candidates[i].contact)
-			n--
-		}
-	}
-	return dst
 }

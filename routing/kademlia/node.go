@@ -134,6 +134,9 @@ func (n *Node) HandleResponse(now time.Time, id RequestID, m *protocol.Message, 
 	case err == nil:
 		n.requests.came(now, r)
 		r.asker.answered(now, r, m, late)
+		if e := n.table.find(&r.to.Key); e != nil {
+			e.pace.note(time.Duration(instantOf(now) - r.sent))
+		}
 	case !late:
 		n.requests.doubt(now, r, err)
 		r.asker.failed(now, r, asSentinel(err))

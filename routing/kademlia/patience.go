@@ -33,6 +33,7 @@ type patience struct {
 	total  int
 	slot   time.Duration // 0: not known yet
 	giveUp time.Duration
+	hasty  time.Duration // giveUp of those who think that members have died in numbers
 }
 
 // of returns how long a request may hold its slot, and when a walk goes on
@@ -56,6 +57,7 @@ func (p *patience) answered(took time.Duration) {
 	}
 	if p.total%enoughSeen == 0 {
 		p.slot = between(leastSlot, p.share(75), p.timing.Slot)
+		p.hasty = between(p.slot, p.share(97), p.timing.GiveUp)
 		p.giveUp = between(max(leastPatience, p.slot), p.share(95)*5/3, p.timing.GiveUp)
 	}
 }
@@ -81,6 +83,15 @@ func (p *patience) share(percent int) time.Duration {
 		}
 	}
 	return atMost(len(p.seen) - 1)
+}
+
+// longer returns which share of the answers has taken longer than d, never quite none.
+func (p *patience) longer(d time.Duration) float64 {
+	n := 0
+	for _, seen := range p.seen[step(d):] {
+		n += int(seen)
+	}
+	return (float64(n) + 0.5) / float64(p.total+1)
 }
 
 // step returns the place of a time among all that are told apart.

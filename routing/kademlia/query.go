@@ -42,10 +42,13 @@ type manner struct {
 	shared  bool // it may have several callers
 }
 
-// milestones are what happens to a query once.
+// milestones are what happens to a query once, or a few times.
 type milestones struct {
 	widened  bool // the table has been asked for more candidates
+	doubting bool // members seem to have died in numbers
 	judged   bool // the k nearest have been judged
+	around   int  // lookups under way for who is around the target
+	rounds   int  // of those made
 	finished bool
 }
 
@@ -72,6 +75,11 @@ func (q *query) start(now time.Time) {
 	seeds := n.table.View().AppendClosest(make([]*Contact, 0, n.cfg.K), &q.target, n.cfg.K)
 	q.lookup = newLookup(q.target, n.cfg.K, n.cfg.Alpha, n.cfg.Beta, seeds)
 	q.lookup.cfg, q.lookup.dials = &n.cfg, n.newDials()
+	for i := range q.lookup.candidates {
+		if e := n.table.find(&q.lookup.candidates[i].contact.Key); e != nil {
+			q.lookup.candidates[i].pace = e.pace
+		}
+	}
 	if !q.passing {
 		q.lookup.split(n.cfg.Paths)
 	}
@@ -80,6 +88,7 @@ func (q *query) start(now time.Time) {
 			q.lookup.add(c, 1)
 		}
 	}
+	q.trust()
 	if q.most > 0 {
 		q.lookup.narrow(q.most)
 	}
@@ -101,7 +110,7 @@ func (q *query) ask(now time.Time) {
 func (q *query) send(now time.Time, c *Contact) {
 	q.report.Asked++
 	q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
-	q.node.requests.send(now, c, q.request, q)
+	q.node.requests.send(now, c, q.request, q, q.doubting)
 }
 
 // step goes on with the walk, or with what comes after it.
@@ -110,12 +119,15 @@ func (q *query) step(now time.Time) {
 		q.spread.step(now)
 		return
 	}
+	q.consider(now)
 	q.ask(now)
 	switch {
 	case !q.lookup.Done():
+		q.lookAround(now)
 	case q.widen():
 		q.step(now)
 	case q.filling() && q.fill(now):
+	case q.lookAround(now):
 	case q.surround(now):
 	default:
 		q.endWalk(now, true)
@@ -158,7 +170,7 @@ func (q *query) fill(now time.Time) bool {
 // reports whether there are any.
 func (q *query) widen() bool {
 	k := q.node.cfg.K
-	if q.widened || q.lookup.count(answered) >= k {
+	if q.widened || q.lookup.count(answered)+q.lookup.count(believed) >= k {
 		return false
 	}
 	q.widened = true
@@ -188,6 +200,7 @@ func (q *query) endWalk(now time.Time, complete bool) {
 		q.finish(now, nil)
 		return
 	}
+	q.lookup.distrust() // whoever takes the place of one that fails is asked first
 	q.spread = &fanout{query: q, message: m}
 	if q.region != nil {
 		q.spread.extra, q.region.found = q.region.found, nil
@@ -207,6 +220,7 @@ func (q *query) answered(now time.Time, r *request, m *protocol.Message, late bo
 	}
 	q.report.Answered++
 	q.lookup.follow(&from.Key)
+	q.tried(from, true)
 	closer := q.heard(m)
 	q.node.cfg.Trace.answered(q.id, from, closer)
 	hop := q.lookup.Answered(&from.Key, closer)
@@ -229,6 +243,7 @@ func (q *query) failed(now time.Time, r *request, err error) {
 	to := r.to
 	if err != errSilent { // else silent will be told
 		q.node.suspect(now, r, err)
+		q.tried(to, false)
 	}
 	if q.finished {
 		return
@@ -266,12 +281,16 @@ func Taken(k int) protocol.Bounds {
 // added as what one more peer has named.
 func (q *query) heard(m *protocol.Message) []*Contact {
 	q.lookup.by = q.lookup.dials.namer()
+	q.lookup.answers++
 	peers := m.CloserPeers[:min(len(m.CloserPeers), Taken(q.node.cfg.K).Closer)]
 	closer := q.closer[:0]
 	for i := range peers {
 		p := &peers[i]
 		c, key := q.node.shared(p)
 		at, known := q.lookup.find(&key)
+		if known && !q.node.requests.doubts.holds(&key, q.lookup.now) {
+			q.lookup.vouch(at)
+		}
 		if key == q.node.self.Key || known && (c != nil && c == q.lookup.candidates[at].contact || !q.lookup.candidates[at].profits(p.Addrs)) {
 			if known {
 				q.lookup.seconded(at)
@@ -319,4 +338,7 @@ func (q *query) result(now time.Time, err error) Result {
 }
 
 // silent implements asker.
-func (q *query) silent(now time.Time, r *request) { q.node.suspect(now, r, errSilent) }
+func (q *query) silent(now time.Time, r *request) {
+	q.node.suspect(now, r, errSilent)
+	q.tried(r.to, false)
+}

@@ -106,7 +106,7 @@ func (q *query) wary(now time.Time) bool {
 func (l *Lookup) farthest(least progress) (far uint64, whole bool) {
 	live := 0
 	for i := range l.candidates {
-		if c := &l.candidates[i]; c.state == answered || least == heard && !c.out() {
+		if c := &l.candidates[i]; c.there() || least == heard && !c.out() {
 			if live++; live == l.k {
 				return l.distances[i], live > 1
 			}

@@ -66,14 +66,18 @@ type requests struct {
 	answered  instant // when anybody has last answered
 	patience  patience
 	doubts    doubts
+	hearsay   hearsay
 	pending   inflight
 	deadlines deadlines
 }
 
 // send puts a question to a peer on behalf of an asker, who waits for as long as
-// answers commonly take.
-func (rs *requests) send(now time.Time, to *Contact, m *protocol.Message, a asker) {
+// answers commonly take; a hasty one for hardly longer than all but a few.
+func (rs *requests) send(now time.Time, to *Contact, m *protocol.Message, a asker, hasty bool) {
 	slot, giveUp := rs.patienceWith(now, to)
+	if hasty && rs.patience.slot > 0 {
+		giveUp = min(giveUp, rs.patience.hasty)
+	}
 	rs.await(now, to, m, a, slot, giveUp)
 }
 

@@ -37,7 +37,7 @@ func TestPathsAgainstMisdirectors(t *testing.T) {
 			alone := 0.0
 			for _, paths := range []int{1, 4, 8} {
 				cfg := misdirect(c.m)
-				cfg.Seed, cfg.Nodes, cfg.Node.Paths = uint64(900+i), *attacked, paths
+				cfg.Seed, cfg.Nodes, cfg.Node.Paths, cfg.Node.Strict = uint64(900+i), *attacked, paths, true
 				cfg.Records = Records{Values: 10, For: 30 * time.Second, Reads: 2}
 				r := simulate(t, cfg)
 				met, h := "–", &Harm{Recall: r.Recall, Messages: r.Messages}

@@ -43,6 +43,7 @@ func TestOptions(t *testing.T) {
 		"Concurrency":        {kdht.Concurrency(7), func(c *routing.Config) bool { return c.Alpha == 7 }},
 		"DisableLookupCache": {kdht.DisableLookupCache(), func(c *routing.Config) bool { return c.Timing.Cache < 0 }},
 		"DisjointPaths":      {kdht.DisjointPaths(4), func(c *routing.Config) bool { return c.Paths == 4 }},
+		"StrictLookups":      {kdht.StrictLookups(), func(c *routing.Config) bool { return c.Strict }},
 		"FarBuckets":         {kdht.FarBuckets(512), func(c *routing.Config) bool { return c.FarBuckets == 512 }},
 		"Resiliency":         {kdht.Resiliency(7), func(c *routing.Config) bool { return c.Beta == 7 }},
 		"BootstrapPeers":     {kdht.BootstrapPeers(*info), func(c *routing.Config) bool { return c.BootstrapPeers[0].ID == info.ID }},

@@ -68,7 +68,7 @@ func (b *Bug) mutate(source []byte) ([]byte, error) {
 
 // Bugs returns all seeded bugs.
 func Bugs() (all []Bug) {
-	for _, list := range [][]Bug{spaceBugs, tableBugs, lookupBugs, queryBugs, sharedBugs, breadthBugs, upkeepBugs, wireBugs, rpcBugs, storeBugs} {
+	for _, list := range [][]Bug{spaceBugs, tableBugs, lookupBugs, queryBugs, sharedBugs, breadthBugs, hearsayBugs, upkeepBugs, wireBugs, rpcBugs, storeBugs} {
 		all = append(all, list...)
 	}
 	return all

@@ -93,6 +93,7 @@ type node struct {
 	Beta       int    `toml:"beta" in:"0 64"`
 	FarBuckets int    `toml:"far_buckets" in:"0 4096"`
 	Paths      int    `toml:"paths" in:"0 8"`
+	Strict     bool   `toml:"strict"`
 	Region     int    `toml:"region" in:"0 2"`
 	Timing     timing `toml:"timing"`
 }

@@ -1,0 +1,199 @@
+package kademlia
+
+import (
+	"time"
+
+	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
+)
+
+// A lookup for peers need not ask each of the k nearest whether it is there: that is
+// most of what a lookup costs, in requests and in time, and tells nothing where all are.
+// Peers name whom they have verified, and those next to the target know the same twenty.
+// A peer is believed in that several have named, if
+//   - a few of the k nearest have answered, the nearest of all among them;
+//   - nobody whom this lookup has asked has failed, and those who have not answered yet
+//     have not been silent for so long that deaths are likely;
+//   - nearly all whom we have asked on others' word before have answered.
+//
+// Otherwise each of the k nearest is asked, as in the paper. Who looks for a record asks
+// each anyway; what is stored goes to those believed in at once, and who does not take it
+// is replaced by the next nearest.
+const (
+	// leastConfirmed of the k nearest have answered before others are believed in,
+	// and leastVouchers answers have named each of these: two liars are not enough.
+	leastConfirmed = 4
+	leastVouchers  = 3
+	// deadShare of the peers asked would not answer if members had died in numbers.
+	// What a lookup meets then is so many times as likely as it is if all are there:
+	// up to likelyAlive hearsay is believed, from likelyDead on it is not any more.
+	deadShare   = 0.25
+	likelyAlive = 0.15
+	likelyDead  = 40
+	// leastTried is how many peers have been asked on others' word before that is worth
+	// anything; for one who did not answer at least mostBroken did. Older ones fade from
+	// mostTried on.
+	leastTried = 16
+	mostBroken = 64
+	mostTried  = 1024
+)
+
+// hearsay is what became of asking peers that leastVouchers answers had named.
+type hearsay struct{ kept, broken uint16 }
+
+func (h *hearsay) note(kept bool) {
+	if kept {
+		h.kept++
+	} else {
+		h.broken++
+	}
+	if h.kept+h.broken >= mostTried {
+		h.kept, h.broken = h.kept/2, h.broken/2
+	}
+}
+
+// reliable reports whether peers that others name are there, as far as we can tell.
+func (h *hearsay) reliable() bool {
+	return h.kept+h.broken >= leastTried && int(h.broken)*mostBroken <= int(h.kept)
+}
+
+// tried notes what became of asking a peer, if it is one that others have named.
+func (q *query) tried(c *Contact, kept bool) {
+	if i, known := q.lookup.find(&c.Key); known && q.lookup.candidates[i].namings >= leastVouchers {
+		q.node.requests.hearsay.note(kept)
+	}
+}
+
+// trust lets the lookup believe in peers, if what is heard is worth anything. Disjoint
+// paths are for those who do not think so.
+func (q *query) trust() {
+	q.lookup.trusting = q.request.Type == protocol.FindNode && !q.passing && !q.node.cfg.Strict && q.lookup.paths == nil && q.node.requests.hearsay.reliable()
+}
+
+// consider judges, before anybody is asked, what this lookup has met, and takes the k
+// nearest for found if they may be believed in.
+func (q *query) consider(now time.Time) {
+	l := q.lookup
+	l.now, l.believing = instantOf(now), false
+	if q.passing || q.doubting {
+		return
+	}
+	odds := l.deaths(&q.node.requests.patience)
+	if q.doubting = odds >= likelyDead; q.doubting || !l.trusting {
+		l.trusting = false
+		return
+	}
+	confirmed, whole := l.confirmed(), l.whole()
+	least := min(leastConfirmed, l.k)
+	l.believing = odds <= likelyAlive && confirmed >= least
+	switch l.few = (l.alpha + 1) / 2; {
+	case l.believing && whole:
+		l.believe()
+	case whole && confirmed < least:
+		l.few = min(l.few, least-confirmed+1)
+	}
+}
+
+// credible reports whether the candidate may be believed in. The target itself is not: who
+// looks for it wants to know.
+func (c *candidate) credible(target *keyspace.Key) bool {
+	return c.namings >= leastVouchers && (c.state == heard || c.state == asking || c.state == slow) && c.contact.HasAddrs() && c.contact.Key != *target
+}
+
+// there reports whether the candidate counts as found: it has answered, or is believed in.
+func (c *candidate) there() bool { return c.state == answered || c.state == believed }
+
+// vouch notes that the answer looked at has named candidate i, once.
+func (l *Lookup) vouch(i int) {
+	if c := &l.candidates[i]; c.namings < leastVouchers && c.namedIn != l.answers {
+		c.namings, c.namedIn = c.namings+1, l.answers
+	}
+}
+
+// confirmed returns how many of the k nearest live candidates have answered, 0 if the
+// nearest has not.
+func (l *Lookup) confirmed() (n int) {
+	live := 0
+	for i := range l.candidates {
+		c := &l.candidates[i]
+		switch {
+		case c.out():
+			continue
+		case c.state == answered:
+			n++
+		case live == 0:
+			return 0
+		}
+		if live++; live == l.k {
+			break
+		}
+	}
+	return n
+}
+
+// deaths returns how many times as likely it is that members have died in numbers, going
+// by what this lookup has met: each answer speaks against it, and each silence for it, the
+// more the fewer answers have ever taken so long.
+func (l *Lookup) deaths(p *patience) float64 {
+	odds := 1.0
+	for i := range l.candidates {
+		switch c := &l.candidates[i]; c.state {
+		case answered:
+			odds *= 1 - deadShare
+		case asking, slow:
+			late := p.longer(time.Duration(l.now - c.asked))
+			odds *= (deadShare + (1-deadShare)*late) / late
+		}
+	}
+	return odds
+}
+
+// whole reports whether each of the k nearest live candidates, or of all if they are
+// fewer, has answered or may be believed in.
+func (l *Lookup) whole() bool {
+	live := 0
+	for i := range l.candidates {
+		c := &l.candidates[i]
+		switch {
+		case c.out() || c.state == heard && l.surplus(i):
+			continue
+		case !c.there() && !c.credible(&l.target):
+			return false
+		}
+		if live++; live == l.k {
+			return true
+		}
+	}
+	return live > 0
+}
+
+// believe takes the k nearest live candidates for found: nobody is waited for any more.
+func (l *Lookup) believe() {
+	live := 0
+	for i := range l.candidates {
+		c := &l.candidates[i]
+		switch {
+		case c.out():
+			continue
+		case c.state == heard && l.surplus(i):
+			c.state = barred
+			continue
+		case !c.there():
+			l.settle(i, believed)
+		}
+		if live++; live == l.k {
+			return
+		}
+	}
+}
+
+// belief is what a lookup makes of what it hears.
+type belief struct {
+	answers   uint16 // looked at
+	trusting  bool   // peers may be believed in
+	believing bool   // and are, so that they are not asked
+	few       int    // how many may be asked at a time while it trusts
+}
+
+// distrust has everybody be asked from now on: somebody has failed.
+func (l *Lookup) distrust() { l.trusting, l.believing = false, false }
