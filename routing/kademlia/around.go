@@ -87,10 +87,11 @@ func (q *query) askAround(now time.Time, key []byte) {
 }
 
 // dead returns how many candidates within a distance have failed, or take their time and
-// are thought to.
+// are thought to. Whom one answer alone has named may never have been.
 func (l *Lookup) dead(within uint64, doubting bool) (n int) {
 	for i := range l.candidates {
-		if s := l.candidates[i].state; l.distances[i] <= within && (s == failed || s == slow && doubting) {
+		c := &l.candidates[i]
+		if l.distances[i] <= within && (c.state == failed || c.state == slow && doubting) && (c.namings > 1 || c.hop == 1) {
 			n++
 		}
 	}
