@@ -44,7 +44,7 @@ func (e *entry) strike() uint8 {
 // there was no room, or no need yet, most recently seen last, and are not members.
 type bucket struct {
 	members      []entry
-	replacements []place
+	replacements []waiter
 	refreshed    instant // when a lookup last went through this range
 }
 
@@ -81,21 +81,23 @@ func (b *bucket) touch(now instant, i int) *entry {
 // seen; of more than limit the longest unseen is forgotten. Unless c is first
 // hand, what was known of the peer's addresses stays.
 func (b *bucket) addReplacement(c *Contact, limit int, firstHand bool) {
+	w := newWaiter(c)
 	if i := b.waiting(&c.Key); i >= 0 {
+		w.pace = b.replacements[i].pace
 		if !firstHand {
-			c = b.replacements[i].contact
+			w.contact = b.replacements[i].contact
 		}
 		b.replacements = slices.Delete(b.replacements, i, i+1)
 	}
 	if len(b.replacements) >= limit {
 		b.replacements = slices.Delete(b.replacements, 0, 1+len(b.replacements)-limit)
 	}
-	b.replacements = push(b.replacements, place{prefixOf(&c.Key), c}, limit)
+	b.replacements = push(b.replacements, w, limit)
 }
 
 // waiting returns the position of the replacement with this key, or -1.
 func (b *bucket) waiting(key *keyspace.Key) int {
-	prefix := prefixOf(key)
+	prefix := uint32(prefixOf(key) >> 32)
 	for i := range b.replacements {
 		if b.replacements[i].prefix == prefix && b.replacements[i].contact.Key == *key {
 			return i
@@ -119,7 +121,7 @@ func (b *bucket) takeReplacement() *Contact {
 		return nil
 	}
 	c := b.replacements[n-1].contact
-	b.replacements[n-1] = place{}
+	b.replacements[n-1] = waiter{}
 	b.replacements = b.replacements[:n-1]
 	return c
 }

@@ -3,6 +3,7 @@ package kademlia
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -114,6 +115,30 @@ func TestAnswerDiversity(t *testing.T) {
 	if want := len(n.queries[id].lookup.candidates); crowded != maxInAnswer || want != 1+8+maxInAnswer {
 		t.Errorf("%d of the crowded subnet believed, %d candidates", crowded, want)
 	}
+}
+
+// Of what one answer names nothing is dropped but what exceeds three of a subnet, and of
+// that what comes last; the rest stays in order.
+func TestAnswersLoseTheSurplusOnly(t *testing.T) {
+	n, _ := dialer(t, nil, true)
+	rapid.Check(t, func(r *rapid.T) {
+		var named, want []*Contact
+		of := make(map[int]int)
+		for i := range rapid.IntRange(0, 40).Draw(r, "named") {
+			net := rapid.IntRange(0, 8).Draw(r, "net")
+			c := at(uint64(i+1), placeAt(20, byte(net), byte(i), 1, 1))
+			if net == 0 {
+				c = at(uint64(i+1), []byte{0x36, 1, 'a', 0x06, 0, 1}) // by name only: of no subnet
+			}
+			named = append(named, c)
+			if of[net]++; net == 0 || of[net] <= maxInAnswer {
+				want = append(want, c)
+			}
+		}
+		if got := n.cfg.spreadOut(slices.Clone(named)); !slices.Equal(got, want) {
+			r.Fatalf("%d of %d are left, want %d", len(got), len(named), len(want))
+		}
+	})
 }
 
 // A result holds three of a /16 at most, though each answer names others of it;

@@ -83,7 +83,7 @@ func (n *Node) takeIn(now time.Time) {
 	for p := range n.table.buckets {
 		b := &n.table.buckets[p]
 		for missing := n.refresher.enough(p) - len(b.members) - n.prober.expected(p); missing > 0; missing-- {
-			c := b.takeReplacement()
+			c := n.table.next(p)
 			if c == nil {
 				break
 			}
@@ -116,7 +116,7 @@ func (n *Node) promote(now time.Time, c *Contact) {
 	if b == nil || !n.table.hasRoom(&c.Key) {
 		return
 	}
-	if next := b.takeReplacement(); next != nil && !n.prober.candidate(now, next) {
+	if next := n.table.next(n.table.prefix(&c.Key)); next != nil && !n.prober.candidate(now, next) {
 		b.addReplacement(next, n.cfg.K, true)
 	}
 }

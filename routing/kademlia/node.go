@@ -134,8 +134,10 @@ func (n *Node) HandleResponse(now time.Time, id RequestID, m *protocol.Message, 
 	case err == nil:
 		n.requests.came(now, r)
 		r.asker.answered(now, r, m, late)
-		if e := n.table.find(&r.to.Key); e != nil {
-			e.pace.note(time.Duration(instantOf(now) - r.sent))
+		if e, took := n.table.find(&r.to.Key), time.Duration(instantOf(now)-r.sent); e != nil {
+			e.pace.note(took)
+		} else {
+			n.table.timed(&r.to.Key, took)
 		}
 	case !late:
 		n.requests.doubt(now, r, err)

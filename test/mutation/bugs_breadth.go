@@ -1,7 +1,18 @@
 package mutation
 
-// Bugs in what lookups rest on besides k, α and β: wide far buckets, disjoint paths.
+// Bugs in what lookups rest on besides k, α and β: wide far buckets, fast members of these,
+// disjoint paths, subnets in answers.
 var breadthBugs = []Bug{
+	{
+		Name: "slower-of-two-preferred", File: "routing/kademlia/proximity.go", In: core,
+		Old: "other.pace.before(last.pace)", New: "last.pace.before(other.pace)",
+		Why: "places in far buckets go to those who take longest to answer",
+	},
+	{
+		Name: "crowded-subnet-silenced", File: "routing/kademlia/diversity.go", In: core,
+		Old: "if n >= maxInAnswer {\n\t\t\treturn true", New: "if n >= maxInAnswer-2 {\n\t\t\treturn true",
+		Why: "of a subnet that one liar names, nobody else is believed to be there",
+	},
 	{
 		Name: "far-buckets-all-wide", File: "routing/kademlia/far.go", In: core,
 		Old: "max(t.k, t.far>>min(p, 62))", New: "max(t.k, t.far)",

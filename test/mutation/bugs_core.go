@@ -43,7 +43,7 @@ var tableBugs = []Bug{
 	},
 	{
 		Name: "oldest-replacement-taken", File: "routing/kademlia/bucket.go", In: core,
-		Old: "c := b.replacements[n-1].contact\n\tb.replacements[n-1] = place{}\n\tb.replacements = b.replacements[:n-1]",
+		Old: "c := b.replacements[n-1].contact\n\tb.replacements[n-1] = waiter{}\n\tb.replacements = b.replacements[:n-1]",
 		New: "c := b.replacements[0].contact\n\tb.replacements = b.replacements[1:]",
 		Why: "a place goes to whoever has waited, and been silent, for longest",
 	},

@@ -31,7 +31,7 @@ var suites = map[string]map[Kind]string{
 	},
 	"routing/kademlia": {
 		Story:    "TestScenarios",
-		Property: "TestDisjointPaths|TestSharedLookups|TestCacheAgainstModel|TestKeysAreDueInOrder|TestDeadlinesInOrder|TestLookupFindsTheClosestLiving|TestTableInvariants|TestViewNamesTheClosestInOrder",
+		Property: "TestDisjointPaths|TestFasterOfTwoTakesThePlace|TestAnswersLoseTheSurplusOnly|TestSharedLookups|TestCacheAgainstModel|TestKeysAreDueInOrder|TestDeadlinesInOrder|TestLookupFindsTheClosestLiving|TestTableInvariants|TestViewNamesTheClosestInOrder",
 		Simulation: "TestThousandNodes|TestRegion|TestNetworkSize|TestStoreAndFindAcrossTheNetwork|TestDeadPeersCostRequestsNotReplicas|TestTablesForgetTheDead|" +
 			"TestOutageEmptiesNoTable|TestNewcomersMeet|TestRefreshRounds|TestMissingIsBelievedForSecondsOnly|TestFarBucketsFillRoundByRound|TestRefreshAskedForKeepsRounds|TestSameSeedSameRun",
 	},
