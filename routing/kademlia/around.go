@@ -45,11 +45,11 @@ func (q *query) lookAround(now time.Time) bool {
 	if q.around > 0 {
 		return true
 	}
-	if q.passing || l.paths != nil || q.rounds >= maxRounds || n.cfg.K < fewest || l.confirmed() < n.cfg.K/2 {
+	if q.passing || l.paths != nil || q.rounds >= maxRounds || n.cfg.K < fewest || l.confirmed() < n.cfg.K/4 {
 		return false
 	}
 	far, whole := l.farthest(heard)
-	if !whole || l.dead(far, q.doubting) < leastDead*(1+2*q.rounds) {
+	if !whole || l.dead(far) < leastDead*(1+2*q.rounds) {
 		return false
 	}
 	q.rounds++
@@ -88,10 +88,10 @@ func (q *query) askAround(now time.Time, key []byte) {
 
 // dead returns how many candidates within a distance have failed, or take their time and
 // are thought to. Whom one answer alone has named may never have been.
-func (l *Lookup) dead(within uint64, doubting bool) (n int) {
+func (l *Lookup) dead(within uint64) (n int) {
 	for i := range l.candidates {
 		c := &l.candidates[i]
-		if l.distances[i] <= within && (c.state == failed || c.state == slow && doubting) && (c.namings > 1 || c.hop == 1) {
+		if l.distances[i] <= within && (c.state == failed || c.state == slow && l.doubting) && (c.namings > 1 || c.hop == 1) {
 			n++
 		}
 	}

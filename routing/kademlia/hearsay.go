@@ -29,12 +29,13 @@ const (
 	// up to likelyAlive hearsay is believed, from likelyDead on it is not any more.
 	deadShare   = 0.25
 	likelyAlive = 0.15
-	likelyDead  = 40
+	likelyDead  = 20
 	// leastTried is how many peers have been asked on others' word before that is worth
-	// anything; for one who did not answer at least mostBroken did. Older ones fade from
-	// mostTried on.
+	// anything; for one who did not answer at least mostBroken did, or deaths are likely
+	// from the first if no more than manyBroken did. Older ones fade from mostTried on.
 	leastTried = 16
 	mostBroken = 64
+	manyBroken = 10
 	mostTried  = 1024
 )
 
@@ -57,6 +58,11 @@ func (h *hearsay) reliable() bool {
 	return h.kept+h.broken >= leastTried && int(h.broken)*mostBroken <= int(h.kept)
 }
 
+// poor reports whether many of the peers that others name are not there.
+func (h *hearsay) poor() bool {
+	return h.kept+h.broken >= leastTried && int(h.broken)*manyBroken >= int(h.kept)
+}
+
 // tried notes what became of asking a peer, if it is one that others have named.
 func (q *query) tried(c *Contact, kept bool) {
 	if i, known := q.lookup.find(&c.Key); known && q.lookup.candidates[i].namings >= leastVouchers {
@@ -67,6 +73,7 @@ func (q *query) tried(c *Contact, kept bool) {
 // trust lets the lookup believe in peers, if what is heard is worth anything. Disjoint
 // paths are for those who do not think so.
 func (q *query) trust() {
+	q.lookup.doubting = !q.passing && q.node.requests.hearsay.poor()
 	q.lookup.trusting = q.request.Type == protocol.FindNode && !q.passing && !q.node.cfg.Strict && q.lookup.paths == nil && q.node.requests.hearsay.reliable()
 }
 
@@ -75,11 +82,11 @@ func (q *query) trust() {
 func (q *query) consider(now time.Time) {
 	l := q.lookup
 	l.now, l.believing = instantOf(now), false
-	if q.passing || q.doubting {
+	if q.passing || l.doubting {
 		return
 	}
 	odds := l.deaths(&q.node.requests.patience)
-	if q.doubting = odds >= likelyDead; q.doubting || !l.trusting {
+	if l.doubting = odds >= likelyDead; l.doubting || !l.trusting {
 		l.trusting = false
 		return
 	}
@@ -193,6 +200,16 @@ type belief struct {
 	trusting  bool   // peers may be believed in
 	believing bool   // and are, so that they are not asked
 	few       int    // how many may be asked at a time while it trusts
+	doubting  bool   // members seem to have died in numbers
+}
+
+// window returns how many of the nearest live candidates are asked: k, and as many more as
+// will be needed if members have died in numbers.
+func (l *Lookup) window() int {
+	if l.doubting {
+		return l.k + l.k/3
+	}
+	return l.k
 }
 
 // distrust has everybody be asked from now on: somebody has failed.

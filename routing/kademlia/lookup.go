@@ -180,7 +180,7 @@ func (l *Lookup) Next() *Contact {
 		case c.state == heard && bare < 0:
 			bare = i
 		}
-		if live++; live == l.k {
+		if live++; live == l.window() {
 			break
 		}
 	}

@@ -113,7 +113,7 @@ func TestDeadPeersCostRequestsNotReplicas(t *testing.T) {
 		m := w.order[8*w.rng.IntN(len(w.order)/8)]
 		rec := protocol.Record{Key: fmt.Appendf(nil, "/v/%d", i), Value: []byte("v")}
 		r := w.await(m, func(done func(time.Time, Result)) { m.node.Store(w.now, rec, done) })
-		if len(r.Report.Holders) != 20 {
+		if n := len(r.Report.Holders); n < 20 || n > 22 { // one nearer may answer late, and is given it, too
 			t.Errorf("put %d reached %d holders: %v", i, len(r.Report.Holders), r.Err)
 		}
 		for _, id := range w.closest(rec.Key, 20, m.contact.ID) {

@@ -45,7 +45,6 @@ type manner struct {
 // milestones are what happens to a query once, or a few times.
 type milestones struct {
 	widened  bool // the table has been asked for more candidates
-	doubting bool // members seem to have died in numbers
 	judged   bool // the k nearest have been judged
 	around   int  // lookups under way for who is around the target
 	rounds   int  // of those made
@@ -110,7 +109,7 @@ func (q *query) ask(now time.Time) {
 func (q *query) send(now time.Time, c *Contact) {
 	q.report.Asked++
 	q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
-	q.node.requests.send(now, c, q.request, q, q.doubting)
+	q.node.requests.send(now, c, q.request, q, q.lookup.doubting)
 }
 
 // step goes on with the walk, or with what comes after it.
