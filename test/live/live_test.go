@@ -18,6 +18,9 @@ var (
 	wired     = flag.Bool("sockets", false, "TestFigures runs over sockets of the loopback interface, in real time")
 	operators = flag.Int("operators", 5, "so many of its nodes make operations")
 	rounds    = flag.Int("rounds", 8, "so many of each kind")
+	// Less than the ten minutes after which tables are refreshed, so that what joining
+	// costs is not mixed with that.
+	quiet = flag.Duration("quiet", 5*time.Minute, "how long a town is left alone before it is measured")
 )
 
 // inTime runs f in virtual time unless sockets are asked for.
@@ -28,10 +31,6 @@ func inTime(t *testing.T, sockets bool, f func(t *testing.T)) {
 	}
 	synctest.Test(t, f)
 }
-
-// quiet is how long a town is left alone before it is measured: less than the ten minutes
-// after which tables are refreshed.
-const quiet = 5 * time.Minute
 
 // build starts a town and waits until it has settled.
 func build(t *testing.T, cfg live.Config) *live.Town {
@@ -53,8 +52,8 @@ func build(t *testing.T, cfg live.Config) *live.Town {
 	hold(fmt.Sprintf("%d nodes have joined after %v", cfg.Nodes, time.Since(began).Round(time.Millisecond)))
 	town.Settle(t.Context(), time.Minute)
 	hold("a minute later")
-	town.Settle(t.Context(), quiet)
-	hold(fmt.Sprintf("%v later", quiet))
+	town.Settle(t.Context(), *quiet)
+	hold(fmt.Sprintf("%v later", *quiet))
 	return town
 }
 
