@@ -29,7 +29,7 @@ const (
 	// up to likelyAlive hearsay is believed, from likelyDead on it is not any more.
 	deadShare   = 0.25
 	likelyAlive = 0.15
-	likelyDead  = 20
+	likelyDead  = 100
 	// leastTried is how many peers have been asked on others' word before that is worth
 	// anything; for one who did not answer at least mostBroken did, or deaths are likely
 	// from the first if no more than manyBroken did. Older ones fade from mostTried on.
