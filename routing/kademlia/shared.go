@@ -184,8 +184,20 @@ func (s *shared) add(id QueryID, c *caller) {
 
 // close lets nobody join any more.
 func (s *shared) close() {
-	if open := s.node.joint.open; open[s.want] == s {
-		delete(open, s.want)
+	if j := &s.node.joint; j.open[s.want] == s {
+		delete(j.open, s.want)
+		if len(j.open) == 0 {
+			j.open = nil // an idle node holds no room for its busiest hour
+		}
+	}
+}
+
+// gone strikes a caller off the book of all.
+func (j *joint) gone(c *caller) {
+	c.left = true
+	delete(j.asking, c.id)
+	if len(j.asking) == 0 {
+		j.asking = nil
 	}
 }
 
@@ -229,8 +241,7 @@ func (s *shared) leave(now time.Time, id QueryID) {
 	i := slices.IndexFunc(s.callers, func(c *caller) bool { return c.id == id })
 	c := s.callers[i]
 	s.callers = slices.Delete(s.callers, i, i+1)
-	delete(s.node.joint.asking, id)
-	c.left = true
+	s.node.joint.gone(c)
 	c.end(now, s.query.result(now, ErrCanceled))
 }
 
@@ -241,8 +252,7 @@ func (s *shared) end(now time.Time, r Result) {
 	callers := s.callers
 	s.callers = nil
 	for _, c := range callers {
-		delete(s.node.joint.asking, c.id)
-		c.left = true
+		s.node.joint.gone(c)
 	}
 	for _, c := range callers {
 		c.end(now, r)
