@@ -57,7 +57,7 @@ func (p *patience) answered(took time.Duration) {
 	}
 	if p.total%enoughSeen == 0 {
 		p.slot = between(leastSlot, p.share(75), p.timing.Slot)
-		p.hasty = between(p.slot, p.share(97), p.timing.GiveUp)
+		p.hasty = between(p.slot, p.share(98), p.timing.GiveUp)
 		p.giveUp = between(max(leastPatience, p.slot), p.share(95)*5/3, p.timing.GiveUp)
 	}
 }
