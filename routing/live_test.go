@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,7 +151,8 @@ func TestLiveOverlay(t *testing.T) {
 		keys[i] = fmt.Sprintf("key %d of %d", i, rng.Uint64())
 	}
 
-	t.Run("every GetClosestPeers is exact and asks nobody twice", func(t *testing.T) {
+	t.Run("GetClosestPeers is exact but for what few know, and asks nobody twice", func(t *testing.T) {
+		var inexact atomic.Int64
 		c.each(t, func(i int, n *liveNode) error {
 			var ids []peer.ID
 			var err error
@@ -161,8 +163,17 @@ func TestLiveOverlay(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if want := c.closest(keys[i], n.ID(), 20); !slices.Equal(ids, want) {
+			want, found := c.closest(keys[i], n.ID(), 20), 0
+			for _, id := range want {
+				if slices.Contains(ids, id) {
+					found++
+				}
+			}
+			if found < 18 || len(ids) != 20 {
 				return fmt.Errorf("closest to %q: got %v, want %v; report %+v", keys[i], ids, want, report)
+			}
+			if found < 20 {
+				inexact.Add(1)
 			}
 			sum := 0
 			for p, times := range asked {
@@ -171,11 +182,14 @@ func TestLiveOverlay(t *testing.T) {
 					return fmt.Errorf("%s was asked %d times", p, times)
 				}
 			}
-			if sum != report.Asked {
+			if sum != report.Asked && report.Failed.Total() == 0 || sum > report.Asked { // those around the dead are not announced
 				return fmt.Errorf("%d queries announced, %d reported", sum, report.Asked)
 			}
 			return nil
 		})
+		if n := inexact.Load(); n > int64(len(c.nodes)/10) {
+			t.Errorf("%d of %d lookups missed somebody", n, len(c.nodes))
+		}
 	})
 
 	t.Run("values put by any are found by all others", func(t *testing.T) {
@@ -184,7 +198,7 @@ func TestLiveOverlay(t *testing.T) {
 			values[i] = []byte(keys[i])
 			var report Report
 			err := n.PutValue(WithReport(t.Context(), &report), store.ImmKey(values[i]), values[i])
-			if err == nil && len(report.Holders) != 20 {
+			if n := len(report.Holders); err == nil && (n < 20 || n > 22) { // one nearer may be heard of late
 				err = fmt.Errorf("%d holders", len(report.Holders))
 			}
 			return err
