@@ -102,12 +102,13 @@ func setDefault[T int | time.Duration](field *T, value T, name string) error {
 // Endpoint is a Transport over a libp2p host. Its parts are a pool of outbound
 // streams and a server of inbound ones; the host's peerstore is its address book.
 type Endpoint struct {
-	host   host.Host
-	cfg    Config
-	pool   *streamPool
-	server *server
-	notify *network.NotifyBundle
-	dialed dialed
+	host    host.Host
+	cfg     Config
+	pool    *streamPool
+	server  *server
+	notify  *network.NotifyBundle
+	dialed  dialed
+	ranking sync.Mutex // held while a rank is given, or taken back for a moment
 
 	closed   atomic.Bool
 	serving  sync.Mutex    // held while handlers are installed or removed
@@ -172,7 +173,10 @@ func (e *Endpoint) Serve(handlers map[protocol.ID]FrameHandler) error {
 	e.served = nil
 	e.server.start()
 	for id, handle := range handlers {
-		e.host.SetStreamHandler(id, func(s network.Stream) { e.server.serve(s, handle) })
+		e.host.SetStreamHandler(id, func(s network.Stream) {
+			e.dialed.touch(s.Conn().RemotePeer())
+			e.server.serve(s, handle)
+		})
 		e.served = append(e.served, id)
 	}
 	return nil

@@ -18,8 +18,8 @@ type Saver interface {
 	CloseIdle(idle time.Duration, keep func(peer.ID) bool)
 }
 
-// dialed are the peers that the endpoint has dialed, and when it last had something to
-// say to each.
+// dialed are the peers that the endpoint has dialed, and when something was last
+// said to or by each.
 //
 // Invariant: whoever is in it was connected when it was put in; CloseIdle takes out those
 // who are so no longer.
@@ -63,12 +63,20 @@ func (d *dialed) idle(since time.Time, there func(peer.ID) bool) (idle []peer.ID
 	return idle
 }
 
+// still reports whether nothing has been said to p since then.
+func (d *dialed) still(p peer.ID, since time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.used[p].After(since)
+}
+
 // CloseIdle implements Saver.
 func (e *Endpoint) CloseIdle(idle time.Duration, keep func(peer.ID) bool) {
-	for _, p := range e.dialed.idle(time.Now().Add(-idle), e.Connected) {
+	since := time.Now().Add(-idle)
+	for _, p := range e.dialed.idle(since, e.Connected) {
 		conns := e.host.Network().ConnsToPeer(p)
 		twice := e.host.ID() > p && among(conns, network.DirInbound)
-		if !twice && (keep(p) || e.wanted(p)) {
+		if !twice && (keep(p) || e.wanted(p)) || !e.dialed.still(p, since) {
 			continue
 		}
 		for _, c := range conns {
@@ -92,6 +100,8 @@ func among(conns []network.Conn, d network.Direction) bool {
 // wanted reports whether anybody on the host but this endpoint has said that a
 // connection to p is worth something.
 func (e *Endpoint) wanted(p peer.ID) bool {
+	e.ranking.Lock()
+	defer e.ranking.Unlock()
 	conns, own := e.host.ConnManager(), string(e.cfg.Protocol)
 	if conns.IsProtected(p, own) {
 		// Only taking back our own protection, for a moment, tells of others.

@@ -10,7 +10,7 @@ import (
 type Ranker interface {
 	// Rank says what connections to p are worth: those of the lowest value are the
 	// first to be closed where there are too many, and those of peers to keep never
-	// are. Zero and false take back what was said. The host forgets the value when
+	// are for that reason (Saver closes idle ones). Zero and false take back what was said. The host forgets the value when
 	// the peer disconnects.
 	Rank(p peer.ID, value int, keep bool)
 }
@@ -24,6 +24,8 @@ type Locator interface {
 
 // Rank implements Ranker by the host's connection manager.
 func (e *Endpoint) Rank(p peer.ID, value int, keep bool) {
+	e.ranking.Lock()
+	defer e.ranking.Unlock()
 	conns, tag := e.host.ConnManager(), string(e.cfg.Protocol)
 	if value != 0 {
 		conns.TagPeer(p, tag, value)

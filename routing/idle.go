@@ -30,6 +30,7 @@ func (d *DHT) keepThrifty() {
 	if !ok {
 		return
 	}
+	self := keyspace.KeyOfString(string(d.ID()))
 	tick := time.NewTicker(idleLook)
 	defer tick.Stop()
 	for {
@@ -39,8 +40,7 @@ func (d *DHT) keepThrifty() {
 			return
 		}
 		if view := d.loop.node.View(); view.Len() > fewPeers {
-			self := &d.loop.node.Self().Key
-			saver.CloseIdle(idleAfter, atHand(self, view.AppendClosest(nil, self, view.Len()), d.cfg.K).holds)
+			saver.CloseIdle(idleAfter, atHand(&self, view.AppendClosest(nil, &self, view.Len()), d.cfg.K).holds)
 		}
 	}
 }

@@ -14,7 +14,8 @@ const (
 	rankOfAny, rankOfRare = 5, 10
 	// farKept buckets are held on to besides the k nearest members: there is one of
 	// every half and quarter of the keyspace in them, so who would cut us off from the
-	// network must close these connections first (reliability.md T1). maxKept bounds
+	// network must close these connections first (reliability.md T1); when idle, all but a
+	// few of them go (farAtHand). maxKept bounds
 	// both.
 	farKept, maxKept = 2, 64
 )

@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kdht/kdht/protocol"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
+
+// againTimeout bounds the second try of Send: who takes the request and waits for us to
+// close has refused it once.
+const againTimeout = 2 * time.Second
 
 // Send makes a request that has no answer, AddProvider, on a stream of its own.
 // It returns nil iff the peer has read it and then closed its side cleanly, or
@@ -21,7 +26,11 @@ func (c *Client) Send(ctx context.Context, to peer.ID, req *protocol.Message) er
 		again, err := c.tell(ctx, to, frame, Stream.CloseWrite)
 		if again {
 			c.counts.retries.Add(1)
-			_, err = c.tell(ctx, to, frame, leaveOpen)
+			within, cancel := context.WithTimeout(ctx, againTimeout)
+			defer cancel()
+			if _, second := c.tell(within, to, frame, leaveOpen); !errors.Is(second, protocol.ErrTimeout) {
+				err = second
+			}
 		}
 		return err
 	})

@@ -58,7 +58,7 @@ func (d *DHT) SearchValue(ctx context.Context, key string, opts ...core.Option) 
 	for side, in := range map[*routing.DHT]*answer[<-chan []byte]{d.WAN: &p.wan, d.LAN: &p.lan} {
 		in.value, in.err = side.SearchValue(routing.WithReport(within, &in.report), key, opts...)
 	}
-	if err := p.err(within); err != nil {
+	if err := merge(within, p.wan.err, p.lan.err); err != nil { // the reports are being filled in
 		cancel()
 		p.tell(ctx)
 		return nil, err

@@ -66,6 +66,7 @@ func (q *query) lookAround(now time.Time) bool {
 // on this lookup's account.
 func (q *query) askAround(now time.Time, key []byte) {
 	n := q.node
+	q.around++
 	walk := n.query(now, protocol.FindNode, key, &around{of: q, left: maxAround}, func(now time.Time, r Result) {
 		if q.around--; q.finished {
 			return
@@ -78,8 +79,7 @@ func (q *query) askAround(now time.Time, key []byte) {
 	if walk == nil {
 		return
 	}
-	q.around++
-	walk.passing = true
+	walk.passing, walk.widened = true, true // only these are asked
 	walk.lookup = newLookup(keyspace.KeyOf(key), n.cfg.K, maxAround, 1, q.lookup.appendAnswered(make([]*Contact, 0, n.cfg.K), n.cfg.K))
 	walk.lookup.cfg, walk.lookup.dials = &n.cfg, q.lookup.dials
 	walk.lookup.narrow(maxAround)

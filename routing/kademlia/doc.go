@@ -20,6 +20,6 @@
 //
 // The walk of one lookup: FindNode seeds a Lookup from the table and the cache
 // of recent lookups; the query asks whom Lookup.Next names and feeds it what
-// they answer; when the k nearest live peers have answered, the lookup is done
-// and the query calls its caller back, once.
+// they answer; when the k nearest live peers have answered, or are believed in on
+// others' word, the lookup is done and the query calls its caller back, once.
 package kademlia

@@ -11,7 +11,7 @@
 // and do not depend on the machine; over sockets both are measured together.
 //
 //	go test ./test/live                                                   a small town, counts only
-//	go test ./test/live -run Figures -v -timeout 30m -args -nodes 100     the figures of docs/NETWORKS.md
+//	go test ./test/live -run Figures -v -timeout 30m -args -nodes 100     the figures of docs/SIMULATION.md
 //
 // The invariant: Close leaves nothing running.
 package live
@@ -75,8 +75,8 @@ type Member struct {
 // atOnce is how many nodes join side by side.
 const atOnce = 8
 
-// Start builds a town: the first node, then the others, who join through the first two,
-// and a minute of quiet. The caller closes it.
+// Start builds a town: the first node, then the others, who join through the first two.
+// The caller closes it.
 func Start(ctx context.Context, cfg Config) (*Town, error) {
 	if cfg.Delay == nil {
 		cfg.Delay = link.Regions(cfg.Seed)
