@@ -131,8 +131,8 @@ func DisjointPaths(d int) Option {
 }
 
 // StrictLookups has a lookup for peers, and the one before a record is stored, ask each of
-// the k nearest. Else those are not asked whom several of the nearest have named, as long
-// as nobody fails.
+// the k nearest. Else those are not asked whom three answers have named, as long as nobody
+// fails.
 func StrictLookups() Option {
 	return func(s *settings) error { s.Strict = true; return nil }
 }

@@ -18,7 +18,7 @@ import (
 const maxLookupKey = 4 << 10
 
 // GetClosestPeers returns the k live peers nearest to key (hashed once), nearest
-// first, not counting ourselves. Those among them that several of the nearest have named
+// first, not counting ourselves. Those among them that several answers have named
 // need not have answered as long as nobody fails (kdht.StrictLookups: all have). When ctx
 // ends before, it returns those that had answered by then and ctx's error.
 func (d *DHT) GetClosestPeers(ctx context.Context, key string) ([]peer.ID, error) {

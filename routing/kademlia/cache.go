@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"container/list"
+	"math"
 	"slices"
 	"time"
 
@@ -62,6 +63,7 @@ type cache struct {
 type ending struct {
 	key     keyspace.Key
 	closest []*Contact     // may be none
+	told    uint64         // a bit of each of closest: was not asked
 	far     uint64         // how far the last of them is, the first 64 bits
 	size    int            // of closest, in bytes
 	at      instant        // when they were found
@@ -111,8 +113,10 @@ func (c *cache) keep(now time.Time, key *keyspace.Key) *ending {
 	return end
 }
 
-// put remembers the nearest peers that answered a lookup for key. It keeps closest.
-func (c *cache) put(now time.Time, key *keyspace.Key, closest []*Contact) {
+// put remembers the peers that a lookup for key has found, all there are if they are not
+// k. A bit of told says of each whether others have named it and it was not asked. It keeps
+// closest.
+func (c *cache) put(now time.Time, key *keyspace.Key, closest []*Contact, told uint64, k int) {
 	if c.off() || len(closest) == 0 {
 		return
 	}
@@ -122,22 +126,39 @@ func (c *cache) put(now time.Time, key *keyspace.Key, closest []*Contact) {
 		size += o.size()
 	}
 	c.stats.Bytes += size - end.size
-	end.closest, end.size, end.at, end.changed = closest, size, instantOf(now), false
-	end.far = prefixOf(key) ^ prefixOf(&closest[len(closest)-1].Key)
+	end.closest, end.told, end.size, end.at, end.changed = closest, told, size, instantOf(now), false
+	if end.far = math.MaxUint64; len(closest) >= k {
+		end.far = prefixOf(key) ^ prefixOf(&closest[len(closest)-1].Key)
+	}
 	c.newest = end.at
 	for c.stats.Bytes > cacheBytes && c.recent.Len() > 1 {
 		c.drop(&c.recent.Back().Value.(*ending).key)
 	}
 }
 
-// begin returns where a lookup for key may begin besides the table, or nil.
+// begin returns where a lookup for key may begin besides the table, or nil: those who have
+// answered, since whom others name is dialed on their account.
 func (c *cache) begin(now time.Time, key *keyspace.Key) []*Contact {
 	if end := c.find(now, key); end != nil && len(end.closest) > 0 && instantOf(now) < end.at.add(c.timing.Cache) {
 		c.stats.Begun++
-		return end.closest
+		return end.met()
 	}
 	c.stats.Misses++
 	return nil
+}
+
+// met returns those of the nearest that were asked.
+func (e *ending) met() []*Contact {
+	if e.told == 0 {
+		return e.closest
+	}
+	met := make([]*Contact, 0, len(e.closest))
+	for i, c := range e.closest {
+		if e.told>>i&1 == 0 {
+			met = append(met, c)
+		}
+	}
+	return met
 }
 
 // answer returns the nearest peers to key if they were looked up just now, or nil.
@@ -168,7 +189,7 @@ func (c *cache) miss(now, begun time.Time, key *keyspace.Key, of kind) {
 		return
 	}
 	if end := c.keep(now, key); end.stored[of] < instantOf(begun) {
-		end.missing[of] = instantOf(now).add(c.timing.Missing)
+		end.missing[of] = instantOf(begun).add(c.timing.Missing)
 	}
 }
 
@@ -223,6 +244,7 @@ func (c *cache) lost(key *keyspace.Key) {
 				c.stats.Invalidated++
 			}
 			end.closest = slices.Delete(slices.Clone(end.closest), i, i+1)
+			end.told = end.told&(1<<i-1) | end.told>>(i+1)<<i
 		}
 	}
 }

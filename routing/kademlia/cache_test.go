@@ -13,7 +13,7 @@ func TestCacheExpiresAndIsBounded(t *testing.T) {
 	c := newCache(&Timing{Cache: time.Minute})
 	closest := []*Contact{testContact(1)}
 	key := keyspace.KeyOf([]byte("k"))
-	c.put(epoch, &key, closest)
+	c.put(epoch, &key, closest, 0, len(closest))
 	if got := c.begin(epoch.Add(59*time.Second), &key); len(got) != 1 {
 		t.Error("not remembered for its minute")
 	}
@@ -26,10 +26,10 @@ func TestCacheExpiresAndIsBounded(t *testing.T) {
 	oldest := keyspace.KeyOf([]byte("0"))
 	for i := range cacheSize {
 		k := keyspace.KeyOf(fmt.Append(nil, i))
-		c.put(epoch, &k, closest)
+		c.put(epoch, &k, closest, 0, len(closest))
 	}
 	c.begin(epoch, &oldest) // used again: the next to go is another
-	c.put(epoch, &key, closest)
+	c.put(epoch, &key, closest, 0, len(closest))
 	if len(c.byKey) != cacheSize || c.recent.Len() != cacheSize {
 		t.Fatalf("%d keys remembered, bound is %d", len(c.byKey), cacheSize)
 	}
@@ -62,11 +62,11 @@ func TestCacheAgainstModel(t *testing.T) {
 			switch rapid.IntRange(0, 5).Draw(t, "do") {
 			case 0:
 				*m = known{ended: now, missing: m.missing, stored: m.stored, closest: walkedLookup(key, []*Contact{peer, testContact(16)}).appendAnswered(nil, 2)}
-				c.put(now, &key, m.closest)
+				c.put(now, &key, m.closest, 0, 2)
 			case 1:
 				begun := now.Add(-time.Duration(rapid.IntRange(0, 4000).Draw(t, "before")) * time.Millisecond)
 				if c.miss(now, begun, &key, ofValues); m.stored.Before(begun) {
-					m.missing = now
+					m.missing = begun
 				}
 			case 2:
 				c.stores(now, &key, ofValues)
@@ -136,7 +136,7 @@ func TestCacheIsBoundedInBytes(t *testing.T) {
 	}
 	for i := range cacheSize {
 		k := keyspace.KeyOf(fmt.Append(nil, i))
-		c.put(epoch, &k, closest)
+		c.put(epoch, &k, closest, 0, len(closest))
 		if c.stats.Bytes > cacheBytes {
 			t.Fatalf("%d bytes of %d keys", c.stats.Bytes, len(c.byKey))
 		}

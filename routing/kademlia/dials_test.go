@@ -265,6 +265,13 @@ func TestDialsProperty(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		met := make(map[peer.ID]bool) // has answered, and is connected
 		n, l := dialer(t, func(id peer.ID) bool { return id < testID(6) || met[id] }, true, testContact(1), testContact(2), testContact(3), testContact(4), testContact(5))
+		n.cfg.Paths = rapid.IntRange(1, 2).Draw(r, "paths")
+		if rapid.Bool().Draw(r, "believes") {
+			n.requests.hearsay.kept = leastTried
+			for range enoughSeen {
+				n.requests.patience.answered(time.Second)
+			}
+		}
 		ended := false
 		id := n.FindNode(epoch, []byte{rapid.Byte().Draw(r, "key")}, func(time.Time, Result) { ended = true })
 		known := n.queries[id].lookup

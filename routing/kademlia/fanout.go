@@ -59,7 +59,9 @@ func (f *fanout) answered(now time.Time, r *request, _ *protocol.Message, late b
 		return
 	}
 	q.report.Answered++
-	q.tried(from, true)
+	if q.lookup.believes(&from.Key) {
+		q.kept(from)
+	}
 	q.lookup.Reached(&from.Key)
 	q.node.cfg.Trace.answered(q.id, from, nil)
 	f.holders = append(f.holders, from.ID)
@@ -81,7 +83,9 @@ func (f *fanout) failed(now time.Time, r *request, err error) {
 		return
 	}
 	q.report.Failed.count(err)
-	q.tried(to, false)
+	if q.lookup.believes(&to.Key) {
+		q.broken(r, err)
+	}
 	q.node.cfg.Trace.failed(q.id, to, err)
 	q.lookup.Dropped(&to.Key)
 	f.inFlight--

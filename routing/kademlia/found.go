@@ -4,8 +4,8 @@ import "github.com/kdht/kdht/protocol/keyspace"
 
 // What a lookup has found so far.
 
-// take returns the nearest of the k nearest live candidates that has answered
-// and has not been taken yet, or nil.
+// take returns the nearest of the k nearest live candidates that has answered or is
+// believed in, and has not been taken yet, or nil.
 func (l *Lookup) take() *Contact {
 	live := 0
 	for i := range l.candidates {
@@ -14,7 +14,7 @@ func (l *Lookup) take() *Contact {
 			continue
 		}
 		if c.there() && !c.given {
-			if c.state == believed && !l.dials.open(c) {
+			if c.state == believed && c.asked == 0 && !l.dials.open(c) {
 				c.state = barred
 				continue
 			}
@@ -68,7 +68,8 @@ func (l *Lookup) hop(key *keyspace.Key) int {
 	return 0
 }
 
-// appendAnswered appends up to n peers that have answered, nearest first.
+// appendAnswered appends up to n peers that have answered or are believed in, nearest
+// first.
 func (l *Lookup) appendAnswered(dst []*Contact, n int) []*Contact {
 	for i := range l.candidates {
 		if n <= 0 {

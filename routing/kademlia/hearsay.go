@@ -1,6 +1,7 @@
 package kademlia
 
 import (
+	"errors"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
@@ -63,18 +64,34 @@ func (h *hearsay) poor() bool {
 	return h.kept+h.broken >= leastTried && int(h.broken)*manyBroken >= int(h.kept)
 }
 
-// tried notes what became of asking a peer, if it is one that others have named.
-func (q *query) tried(c *Contact, kept bool) {
-	if i, known := q.lookup.find(&c.Key); known && q.lookup.candidates[i].namings >= leastVouchers {
-		q.node.requests.hearsay.note(kept)
+// kept notes that a peer has answered, if it is one that others have named.
+func (q *query) kept(c *Contact) {
+	if q.named(c) {
+		q.node.requests.hearsay.note(true)
 	}
 }
 
+// broken notes that a request has failed, if it was to one that others have named and says
+// that it is not there.
+func (q *query) broken(r *request, err error) {
+	gone := errors.Is(err, protocol.ErrTimeout) || errors.Is(err, protocol.ErrUnreachable)
+	if gone && q.node.requests.othersAnswered(r) && q.named(r.to) {
+		q.node.requests.hearsay.note(false)
+	}
+}
+
+func (q *query) named(c *Contact) bool {
+	i, known := q.lookup.find(&c.Key)
+	return known && q.lookup.candidates[i].namings >= leastVouchers
+}
+
 // trust lets the lookup believe in peers, if what is heard is worth anything. Disjoint
-// paths are for those who do not think so.
+// paths are for those who do not think so; and who looks for one peer looks for those who
+// know it, which may be few.
 func (q *query) trust() {
+	_, one := q.goal.(*findPeer)
 	q.lookup.doubting = !q.passing && q.node.requests.hearsay.poor()
-	q.lookup.trusting = q.request.Type == protocol.FindNode && !q.passing && !q.node.cfg.Strict && q.lookup.paths == nil && q.node.requests.hearsay.reliable()
+	q.lookup.trusting = !one && q.request.Type == protocol.FindNode && !q.passing && !q.node.cfg.Strict && q.lookup.paths == nil && q.node.requests.hearsay.reliable()
 }
 
 // consider judges, before anybody is asked, what this lookup has met, and takes the k
@@ -110,6 +127,22 @@ func (c *candidate) credible(target *keyspace.Key) bool {
 // there reports whether the candidate counts as found: it has answered, or is believed in.
 func (c *candidate) there() bool { return c.state == answered || c.state == believed }
 
+// believes reports whether the peer with this key is one that is believed in.
+func (l *Lookup) believes(key *keyspace.Key) bool {
+	i, known := l.find(key)
+	return known && l.candidates[i].state == believed
+}
+
+// told returns a bit for each of contacts that is believed in.
+func (l *Lookup) told(contacts []*Contact) (bits uint64) {
+	for i, c := range contacts {
+		if l.believes(&c.Key) {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}
+
 // vouch notes that the answer looked at has named candidate i, once.
 func (l *Lookup) vouch(i int) {
 	if c := &l.candidates[i]; c.namings < leastVouchers && c.namedIn != l.answers {
@@ -139,8 +172,9 @@ func (l *Lookup) confirmed() (n int) {
 }
 
 // deaths returns how many times as likely it is that members have died in numbers, going
-// by what this lookup has met: each answer speaks against it, and each silence for it, the
-// more the fewer answers have ever taken so long.
+// by what this lookup has met: each answer speaks against it, and each silence that lasts
+// for it, the more the fewer answers have ever taken so long. A silence that was given up
+// has ended all belief.
 func (l *Lookup) deaths(p *patience) float64 {
 	odds := 1.0
 	for i := range l.candidates {

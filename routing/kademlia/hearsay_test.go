@@ -8,6 +8,7 @@ import (
 
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/keyspace"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // rumour is a node that knows five peers far from a key and looks for that key. There are
@@ -20,14 +21,20 @@ type rumour struct {
 	last  *Contact // answers after the others
 }
 
-func newRumour(t testing.TB) *rumour {
+func newRumour(t testing.TB) *rumour { return rumourOf(t, false, testContact) }
+
+func rumourOf(t testing.TB, dials bool, contact func(uint64) *Contact) *rumour {
 	r := &rumour{last: testContact(0)}
 	for i := range uint64(500) {
-		r.near = append(r.near, testContact(1+i))
+		r.near = append(r.near, contact(1+i))
 	}
 	target := keyspace.KeyOfString("k")
 	slices.SortFunc(r.near, func(a, b *Contact) int { return keyspace.CompareDistance(&target, &a.Key, &b.Key) })
-	r.node, r.line = dialer(t, nil, false, r.near[495:]...)
+	var connected func(peer.ID) bool
+	if dials {
+		connected = func(peer.ID) bool { return false }
+	}
+	r.node, r.line = dialer(t, connected, dials, r.near[495:]...)
 	r.node.requests.hearsay = hearsay{kept: leastTried}
 	for range enoughSeen {
 		r.node.requests.patience.answered(100 * time.Millisecond)
@@ -161,5 +168,24 @@ func TestWhoComesAfterTheDead(t *testing.T) {
 	t.Logf("%d of %d found", found, wanted)
 	if found*100 < wanted*98 {
 		t.Errorf("%d of %d found, want 98 in a hundred", found, wanted)
+	}
+}
+
+// Who may not be dialed and is named by too few to be believed in keeps no lookup waiting.
+func TestHearsayAndWhoMayNotBeDialed(t *testing.T) {
+	r := rumourOf(t, true, func(i uint64) *Contact {
+		return NewContact(testID(i), [][]byte{placeAt(byte(20+i/250), byte(i%250), 1, 1, 4001)})
+	})
+	taken := r.near[0].Peer.Addrs // where another has been dialed
+	r.near[12] = NewContact(r.near[12].ID, taken)
+	known := slices.Delete(slices.Clone(r.near[:20]), 12, 13)
+	found := r.look(t, func(n int, _ *Contact) (*protocol.Message, error) {
+		if n < leastVouchers {
+			return names(r.near[:20]...), nil
+		}
+		return names(known...), nil
+	})
+	if len(found.Closest) != 20 || slices.Contains(idsOf(found.Closest), r.near[12].ID) {
+		t.Errorf("%d found, or who was never dialed", len(found.Closest))
 	}
 }

@@ -164,7 +164,7 @@ func (l *Lookup) Next() *Contact {
 		switch {
 		case c.out():
 			continue
-		case l.believing && c.credible(&l.target):
+		case l.believing && c.credible(&l.target) && (c.state != heard || !l.surplus(i)):
 		case c.state == slow && late < l.k: // somebody else is asked in its place
 			late++
 			continue

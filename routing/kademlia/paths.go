@@ -153,10 +153,14 @@ func (l *Lookup) nextOf(path, open int) int {
 			break
 		}
 	}
-	if bare >= 0 && l.slots == 0 && l.dials.open(&l.candidates[bare]) {
-		return bare
+	if bare < 0 || l.slots > 0 {
+		return -1
 	}
-	return -1
+	if !l.dials.open(&l.candidates[bare]) {
+		l.candidates[bare].state = barred
+		return l.nextOf(path, open)
+	}
+	return bare
 }
 
 // slotOf reports whether a path may have one more request in flight: it has its share of α

@@ -8,7 +8,8 @@ import (
 // Bounds on patience.
 const (
 	// leastSlot and leastPatience are granted to every request, however fast all
-	// others are: somebody far from everybody else must be heard.
+	// others are, but of lookups that doubt and to peers in doubt: somebody far from
+	// everybody else must be heard.
 	leastSlot     = 300 * time.Millisecond
 	leastPatience = time.Second
 	// enoughSeen is how many answers make a judgement; beforehand patience is what

@@ -87,6 +87,7 @@ func (q *query) start(now time.Time) {
 			q.lookup.add(c, 1)
 		}
 	}
+	q.lookup.follow(nil)
 	q.trust()
 	if q.most > 0 {
 		q.lookup.narrow(q.most)
@@ -120,6 +121,10 @@ func (q *query) step(now time.Time) {
 	}
 	q.consider(now)
 	q.ask(now)
+	if l := q.lookup; l.believing && l.slots == 0 && l.count(slow) == 0 && !l.Done() {
+		l.distrust() // those it believes in are too few, and nobody else is to be asked
+		q.ask(now)
+	}
 	switch {
 	case !q.lookup.Done():
 		q.lookAround(now)
@@ -189,7 +194,8 @@ func (q *query) endWalk(now time.Time, complete bool) {
 		return
 	}
 	if complete && !q.passing {
-		n.cache.put(now, &q.target, q.lookup.appendAnswered(make([]*Contact, 0, n.cfg.K), n.cfg.K))
+		closest := q.lookup.appendAnswered(make([]*Contact, 0, n.cfg.K), n.cfg.K)
+		n.cache.put(now, &q.target, closest, q.lookup.told(closest), n.cfg.K)
 	}
 	if complete {
 		n.refresher.covered(now, &q.target)
@@ -211,6 +217,7 @@ func (q *query) endWalk(now time.Time, complete bool) {
 func (q *query) answered(now time.Time, r *request, m *protocol.Message, late bool) {
 	from := r.to
 	q.node.useful(now, from)
+	q.kept(from)
 	if q.finished {
 		return
 	}
@@ -219,7 +226,6 @@ func (q *query) answered(now time.Time, r *request, m *protocol.Message, late bo
 	}
 	q.report.Answered++
 	q.lookup.follow(&from.Key)
-	q.tried(from, true)
 	closer := q.heard(m)
 	q.node.cfg.Trace.answered(q.id, from, closer)
 	hop := q.lookup.Answered(&from.Key, closer)
@@ -242,7 +248,7 @@ func (q *query) failed(now time.Time, r *request, err error) {
 	to := r.to
 	if err != errSilent { // else silent will be told
 		q.node.suspect(now, r, err)
-		q.tried(to, false)
+		q.broken(r, err)
 	}
 	if q.finished {
 		return
@@ -339,5 +345,5 @@ func (q *query) result(now time.Time, err error) Result {
 // silent implements asker.
 func (q *query) silent(now time.Time, r *request) {
 	q.node.suspect(now, r, errSilent)
-	q.tried(r.to, false)
+	q.broken(r, errSilent)
 }

@@ -35,7 +35,8 @@ func (noAnswer) Is(target error) bool { return target == ErrNoPeers }
 // Result is what an operation found, as much of it as there is even when Err is
 // set.
 type Result struct {
-	// Closest are the nearest peers that answered, nearest first, at most k.
+	// Closest are the nearest peers that answered, or that others' word is enough for,
+	// nearest first, at most k.
 	Closest []*Contact
 	// Value is the best valid value (FindValue).
 	Value []byte

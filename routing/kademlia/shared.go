@@ -298,6 +298,9 @@ func (n *Node) storing(now time.Time, of kind, key []byte, done func(time.Time, 
 				delete(n.joint.open, w)
 			}
 		}
+		if len(n.joint.open) == 0 {
+			n.joint.open = nil
+		}
 	}
 	note(now)
 	return func(now time.Time, r Result) {
