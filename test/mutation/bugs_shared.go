@@ -9,7 +9,7 @@ var sharedBugs = []Bug{
 	},
 	{
 		Name: "missing-for-as-long-as-found", File: "routing/kademlia/cache.go", In: core,
-		Old: "instantOf(now).add(c.timing.Missing)", New: "instantOf(now).add(c.timing.Cache)",
+		Old: "instantOf(begun).add(c.timing.Missing)", New: "instantOf(begun).add(c.timing.Cache)",
 		Why: "a record that was not there yet is hidden for minutes",
 	},
 	{
