@@ -341,14 +341,14 @@ func TestSend(t *testing.T) {
 		{"closed", nil, func(s *fakeStream) { s.finish(io.EOF) }, 1, nil},
 		{"answered", func(s *fakeStream, _ []byte) { s.send(framed(provide("other"))...) }, nil, 1, nil},
 		{"reset", func(s *fakeStream, _ []byte) { s.finish(errRemoteReset) }, nil, 2, protocol.ErrRefused},
-		{"reset after our close, then silence", nil, func(s *fakeStream) { s.finish(errRemoteReset) }, 2, protocol.ErrRefused},
+		{"reset after our close, then silence", nil, func(s *fakeStream) { s.finish(errRemoteReset) }, 3, protocol.ErrRefused},
 		{"reset by chance, then taken when we close", nil, func(s *fakeStream) {
 			if s.peers.fresh == 1 {
 				s.finish(errRemoteReset)
 			} else {
 				s.finish(io.EOF)
 			}
-		}, 2, nil},
+		}, 3, nil},
 		{"reset with a reason", func(s *fakeStream, _ []byte) {
 			s.finish(&network.StreamError{Remote: true, ErrorCode: network.StreamResourceLimitExceeded})
 		}, nil, 1, protocol.ErrRefused},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
@@ -12,37 +11,37 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// The second try of Send closes our side late, since there are those who wait for that and
-// have reset the first one by chance, and takes so long at most.
-const (
-	closeLate    = 500 * time.Millisecond
-	againTimeout = 2 * time.Second
-)
+// patienceOpen is how long Send leaves its side open for an answer.
+const patienceOpen = 500 * time.Millisecond
 
 // Send makes a request that has no answer, AddProvider, on a stream of its own.
 // It returns nil iff the peer has read it and then closed its side cleanly, or
-// has sent an AddProvider answer of whatever content, as some peers do. A peer
-// that resets the stream for no stated reason once we have closed our side is told
-// again with our side left open for a while, which counts as one ask: py-libp2p takes that
-// close for an error, and its reset overtakes its answer.
+// has sent an AddProvider answer of whatever content, as some peers do. Some reset the
+// stream for no stated reason when we close our side: py-libp2p takes that for an error,
+// and its reset overtakes its answer; js-libp2p does where our close comes after it has
+// read the request, which is chance. Such a peer is told again with our side left open,
+// for the answer, and if there is none as at first, which counts as one ask.
 func (c *Client) Send(ctx context.Context, to peer.ID, req *protocol.Message) error {
 	return c.do(ctx, to, req, func(ctx context.Context, frame []byte) error {
-		again, err := c.tell(ctx, to, frame, false)
-		if again {
-			c.counts.retries.Add(1)
-			within, cancel := context.WithTimeout(ctx, againTimeout)
-			defer cancel()
-			if _, second := c.tell(within, to, frame, true); !errors.Is(second, protocol.ErrTimeout) {
-				err = second
-			}
+		again, err := c.tell(ctx, to, frame, Stream.CloseWrite)
+		if !again {
+			return err
+		}
+		c.counts.retries.Add(1)
+		soon, cancel := context.WithTimeout(ctx, patienceOpen)
+		defer cancel()
+		if _, err = c.tell(soon, to, frame, leaveOpen); errors.Is(err, protocol.ErrTimeout) {
+			_, err = c.tell(ctx, to, frame, Stream.CloseWrite)
 		}
 		return err
 	})
 }
 
-// tell makes one try of Send; late says when our side is closed, at once or not. again
-// means that the peer has reset the stream and said nothing else.
-func (c *Client) tell(ctx context.Context, to peer.ID, frame []byte, late bool) (again bool, err error) {
+func leaveOpen(Stream) error { return nil }
+
+// tell makes one try of Send; end is what is done to our side after the request.
+// again means that the peer has reset the stream and said nothing else.
+func (c *Client) tell(ctx context.Context, to peer.ID, frame []byte, end func(Stream) error) (again bool, err error) {
 	s, done, err := c.open(ctx, to, true)
 	if err != nil {
 		return false, err
@@ -51,7 +50,10 @@ func (c *Client) tell(ctx context.Context, to peer.ID, frame []byte, late bool) 
 	if err := s.WriteFrame(frame); err != nil {
 		return false, failed(ctx, "write request", err)
 	}
-	b, err := closeAndRead(ctx, s, late)
+	if err := end(s); err != nil {
+		return false, failed(ctx, "close our side", err)
+	}
+	b, err := s.ReadFrame()
 	if err != nil {
 		what := acknowledged(ctx, err)
 		return errors.Is(what, protocol.ErrRefused) && resetByPeer(err), what
@@ -62,30 +64,6 @@ func (c *Client) tell(ctx context.Context, to peer.ID, frame []byte, late bool) 
 		return false, fmt.Errorf("%w: answer type %v", protocol.ErrMalformed, t)
 	}
 	return false, nil
-}
-
-// closeAndRead closes our side of s and returns what the peer sends, be it before.
-func closeAndRead(ctx context.Context, s Stream, late bool) ([]byte, error) {
-	if late {
-		soon, cancel := context.WithTimeout(ctx, closeLate)
-		defer cancel()
-		deadline, _ := soon.Deadline()
-		if err := s.SetDeadline(deadline); err != nil {
-			return nil, err
-		}
-		b, err := s.ReadFrame()
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return b, err
-		}
-		deadline, _ = ctx.Deadline()
-		if err := s.SetDeadline(deadline); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.CloseWrite(); err != nil {
-		return nil, err
-	}
-	return s.ReadFrame()
 }
 
 // resetByPeer reports whether the peer has reset a stream and not said why.
