@@ -130,7 +130,9 @@ func TestNetworkSizeOfOneKey(t *testing.T) {
 	r := w.move(nil)
 	r.node.size = netSize{}
 	for range 30 {
-		w.await(func(done func(time.Time, Result)) { r.node.FindNode(w.now, key, done) })
+		w.await(func(done func(time.Time, Result)) {
+			r.node.Afresh(func() QueryID { return r.node.FindNode(w.now, key, done) })
+		})
 	}
 	if size, samples := r.node.NetworkSize(w.now); samples != 2 {
 		t.Errorf("30 lookups of one key are %d samples: %.0f peers", samples, size)
