@@ -50,6 +50,7 @@ type DHT struct {
 	boot    *bootPeers
 	changed signal // the table or the connections have changed
 	turns   *turns
+	watched watched
 	life
 }
 
@@ -93,11 +94,12 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 		cfg: cfg, transport: t, turns: newTurns(), life: newLife(),
 		boot:      newBootPeers(t.ID(), &cfg),
 		observers: &observers{byQuery: make(map[kademlia.QueryID]*operation), ranks: newRanks(t)},
-		book:      &book{transport: t, filter: cfg.Filters.take()},
+		book:      &book{transport: t, filter: cfg.Filters.take()}, watched: newWatched(),
 	}
 	d.observers.dialed = func(p peer.ID) bool { return !d.book.Connected(p) }
 	d.loop = newLoop(d.closing)
-	d.network = &network{ctx: d.ctx, loop: d.loop, transport: t, client: newClient(s, d.cfg.K)}
+	d.observers.now = d.loop.now
+	d.network = &network{ctx: d.ctx, loop: d.loop, transport: t, client: newClient(s, d.cfg.K), times: d.watched.out}
 	if d.loop.node, err = kademlia.NewNode(d.nodeConfig()); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ type network struct {
 	loop      *loop
 	client    *rpc.Client
 	transport host.Transport
+	times     *times
 	running   sync.WaitGroup // added to by the loop only
 }
 
@@ -62,10 +63,19 @@ func (n *network) exchange(ctx context.Context, to *kademlia.Contact, req, resp 
 	if to.HasAddrs() && !n.transport.Connected(to.ID) {
 		n.transport.Remember(to.ID, multiaddrs(to.Peer.Addrs), heardTTL)
 	}
-	if req.Type == protocol.AddProvider {
-		return n.client.Send(ctx, to.ID, req)
+	began := n.loop.now()
+	err := n.carry(ctx, to.ID, req, resp)
+	if err == nil {
+		n.times.note(req.Type, n.loop.now().Sub(began))
 	}
-	return n.client.RoundTrip(ctx, to.ID, req, resp)
+	return err
+}
+
+func (n *network) carry(ctx context.Context, to peer.ID, req, resp *protocol.Message) error {
+	if req.Type == protocol.AddProvider {
+		return n.client.Send(ctx, to, req)
+	}
+	return n.client.RoundTrip(ctx, to, req, resp)
 }
 
 // streams gives the client the host's streams, and its errors the names that

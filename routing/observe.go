@@ -20,6 +20,8 @@ type observers struct {
 	dirty    bool       // the table has changed since last looked at
 	ranks    *ranks
 	dialed   func(peer.ID) bool // whether a request to a peer needs a dial
+	watcher  *func(LookupStep)  // of all lookups; nil if nobody
+	now      func() time.Time
 }
 
 // start runs one starting call for op and observes its query if op's context
@@ -71,7 +73,7 @@ func (o *observers) of(q kademlia.QueryID) *operation {
 
 // trace returns what the node is to be traced with.
 func (o *observers) trace() *kademlia.Trace {
-	return &kademlia.Trace{
+	return o.watch(&kademlia.Trace{
 		Asking: func(q kademlia.QueryID, to *kademlia.Contact, hop int) {
 			if op := o.of(q); op != nil {
 				if o.dialed(to.ID) {
@@ -97,7 +99,7 @@ func (o *observers) trace() *kademlia.Trace {
 		},
 		Admitted: func(*kademlia.Contact) { o.dirty = true },
 		Evicted:  func(*kademlia.Contact, error) { o.dirty = true },
-	}
+	})
 }
 
 // publish has ev published to the operation's context.

@@ -26,7 +26,7 @@ type server struct {
 
 func newServer(d *DHT) server {
 	answers := &kademlia.Handlers{
-		Self: d.transport.ID(), K: d.cfg.K, View: d.loop.node.View, Book: d.book, Addrs: d.cfg.Filters.take(),
+		Self: d.transport.ID(), K: d.cfg.K, View: d.loop.node.View, Book: d.book, Addrs: d.cfg.Filters.take(), Told: d.watched.served.add,
 	}
 	if d.values != nil {
 		answers.Values = d.values
@@ -71,7 +71,14 @@ func (s *server) add(d *DHT, id coreprotocol.ID, codec protocol.Codec, answers *
 	}
 	s.handlers[id] = func(from host.Sender, frame, out []byte) ([]byte, time.Duration, error) {
 		d.book.sender(from.Peer)
-		return r.Serve(d.loop.now(), protocol.Remote{Peer: from.Peer, IP: from.IP}, frame, out)
+		now := d.loop.now()
+		answer, pause, err := r.Serve(now, protocol.Remote{Peer: from.Peer, IP: from.IP}, frame, out)
+		if err == nil {
+			if t, typeErr := codec.Type(frame); typeErr == nil {
+				d.watched.in.note(t, d.loop.now().Sub(now))
+			}
+		}
+		return answer, pause, err
 	}
 	return r
 }

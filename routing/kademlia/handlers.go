@@ -65,6 +65,8 @@ type Handlers struct {
 	// (nil: all). What else answers tell, the table's contacts and the book's, has
 	// been cut before (wire.md §22.4).
 	Addrs func(addrs [][]byte) [][]byte
+	// Told is told the key of every answer with records in it (nil: nobody is).
+	Told func(key []byte)
 }
 
 // maxReplicas bounds K, so that an answer's peers fit on the stack.
@@ -117,6 +119,7 @@ func (h *Handlers) GetValue(now time.Time, from protocol.Remote, req, resp *prot
 		return err
 	}
 	resp.Key, resp.Record, resp.HasRecord = req.Key, rec, found
+	h.told(req.Key, found)
 	h.closest(from.Peer, req.Key, resp, true)
 	return nil
 }
@@ -150,6 +153,7 @@ func (h *Handlers) GetProviders(now time.Time, from protocol.Remote, req, resp *
 	if err != nil {
 		return err
 	}
+	h.told(req.Key, len(resp.ProviderPeers) > 0)
 	for i := range resp.ProviderPeers {
 		h.complete(&resp.ProviderPeers[i])
 	}
@@ -214,6 +218,12 @@ func (h *Handlers) complete(p *protocol.Peer) {
 	}
 	if h.connected(id) {
 		p.Connection = protocol.Connected
+	}
+}
+
+func (h *Handlers) told(key []byte, any bool) {
+	if any && h.Told != nil {
+		h.Told(key)
 	}
 }
 

@@ -308,6 +308,7 @@ func (n *Node) query(now time.Time, t protocol.Type, key []byte, g goal, done fu
 		manner:  manner{alone: n.joint.alone},
 	}
 	n.queries[q.id] = q
+	n.cfg.Trace.began(q)
 	return q
 }
 
@@ -320,5 +321,6 @@ func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact, do
 	q.lookup = walkedLookup(q.target, targets)
 	q.widened = true // there are no others to give it to
 	q.spread = &fanout{query: q, message: m}
+	n.cfg.Trace.storing(q.id, m)
 	q.spread.step(now)
 }

@@ -207,6 +207,7 @@ func (q *query) endWalk(now time.Time, complete bool) {
 	}
 	q.lookup.distrust() // whoever takes the place of one that fails is asked first
 	q.spread = &fanout{query: q, message: m}
+	n.cfg.Trace.storing(q.id, m)
 	if q.region != nil {
 		q.spread.extra, q.region.found = q.region.found, nil
 	}
@@ -326,7 +327,9 @@ func (q *query) finish(now time.Time, err error) {
 	if q.region != nil {
 		q.region.abandon(now, q.node)
 	}
-	q.done(now, q.result(now, err))
+	r := q.result(now, err)
+	q.node.cfg.Trace.ended(q.id, &r)
+	q.done(now, r)
 }
 
 // result is what has been found by now. It changes nothing of a query that is canceled.
