@@ -150,22 +150,27 @@ func (l *Lookup) vouch(i int) {
 	}
 }
 
-// confirmed returns how many of the k nearest live candidates have answered, 0 if the
-// nearest has not.
-func (l *Lookup) confirmed() (n int) {
+// standing yields the k nearest candidates that may yet be found, nearest first.
+func (l *Lookup) standing(yield func(i int, c *candidate) bool) {
 	live := 0
 	for i := range l.candidates {
 		c := &l.candidates[i]
-		switch {
-		case c.out():
+		if c.out() || c.state == heard && l.surplus(i) {
 			continue
-		case c.state == answered:
-			n++
-		case live == 0:
-			return 0
 		}
-		if live++; live == l.k {
-			break
+		if live++; !yield(i, c) || live == l.k {
+			return
+		}
+	}
+}
+
+// confirmed returns how many of the k nearest have answered, 0 if the nearest has not.
+func (l *Lookup) confirmed() (n int) {
+	for _, c := range l.standing {
+		if c.state == answered {
+			n++
+		} else if n == 0 {
+			return 0
 		}
 	}
 	return n
@@ -189,41 +194,28 @@ func (l *Lookup) deaths(p *patience) float64 {
 	return odds
 }
 
-// whole reports whether each of the k nearest live candidates, or of all if they are
-// fewer, has answered or may be believed in.
-func (l *Lookup) whole() bool {
-	live := 0
-	for i := range l.candidates {
-		c := &l.candidates[i]
-		switch {
-		case c.out() || c.state == heard && l.surplus(i):
-			continue
-		case !c.there() && !c.credible(&l.target):
+// whole reports whether each of the k nearest, or of all if they are fewer, has answered
+// or may be believed in.
+func (l *Lookup) whole() (whole bool) {
+	for _, c := range l.standing {
+		if whole = c.there() || c.credible(&l.target); !whole {
 			return false
 		}
-		if live++; live == l.k {
-			return true
-		}
 	}
-	return live > 0
+	return whole
 }
 
-// believe takes the k nearest live candidates for found: nobody is waited for any more.
+// believe takes the k nearest for found: nobody is waited for any more.
 func (l *Lookup) believe() {
-	live := 0
-	for i := range l.candidates {
-		c := &l.candidates[i]
-		switch {
-		case c.out():
-			continue
-		case c.state == heard && l.surplus(i):
-			c.state = barred
-			continue
-		case !c.there():
+	last := 0
+	for i, c := range l.standing {
+		if last = i; !c.there() {
 			l.settle(i, believed)
 		}
-		if live++; live == l.k {
-			return
+	}
+	for i := range l.candidates[:last] {
+		if c := &l.candidates[i]; c.state == heard { // surplus, passed over
+			c.state = barred
 		}
 	}
 }
@@ -240,7 +232,7 @@ type belief struct {
 // window returns how many of the nearest live candidates are asked: k, and as many more as
 // will be needed if members have died in numbers.
 func (l *Lookup) window() int {
-	if l.doubting {
+	if l.doubting && l.paths == nil {
 		return l.k + l.k/3
 	}
 	return l.k

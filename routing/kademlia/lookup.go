@@ -158,11 +158,25 @@ func (l *Lookup) Next() *Contact {
 	if l.asked >= maxAsked || l.slots >= l.budget() {
 		return nil
 	}
+	i := l.pick(0)
+	if i < 0 && l.believing && l.slots == 0 && l.count(slow) == 0 {
+		l.distrust() // those it believes in are too few, and nobody else is to be asked
+		i = l.pick(0)
+	}
+	if i < 0 {
+		return nil
+	}
+	return l.ask(i)
+}
+
+// pick returns the position of the one to ask now among the candidates of some paths, all
+// if none is given, or -1.
+func (l *Lookup) pick(of pathSet) int {
 	live, late, bare := 0, 0, -1
 	for i := range l.candidates {
 		c := &l.candidates[i]
 		switch {
-		case c.out():
+		case c.out() || !c.belongs(of):
 			continue
 		case l.believing && c.credible(&l.target) && (c.state != heard || !l.surplus(i)):
 		case c.state == slow && late < l.k: // somebody else is asked in its place
@@ -170,10 +184,10 @@ func (l *Lookup) Next() *Contact {
 			continue
 		case c.state == heard && c.contact.HasAddrs():
 			if at := l.fastest(i); at > i && l.dials.open(&l.candidates[at]) {
-				return l.ask(at)
+				return at
 			}
 			if !l.surplus(i) && l.dials.open(c) {
-				return l.ask(i)
+				return i
 			}
 			c.state = barred
 			continue
@@ -185,13 +199,13 @@ func (l *Lookup) Next() *Contact {
 		}
 	}
 	if bare < 0 || l.slots > 0 {
-		return nil
+		return -1
 	}
 	if !l.dials.open(&l.candidates[bare]) {
 		l.candidates[bare].state = barred
-		return l.Next()
+		return l.pick(of)
 	}
-	return l.ask(bare)
+	return bare
 }
 
 // spare returns the nearest candidate not asked that is wanted, and counts it as
@@ -253,13 +267,23 @@ func (l *Lookup) Done() bool {
 	if l.paths != nil {
 		return l.doneOnPaths()
 	}
+	return l.doneOf(0, l.asked >= maxAsked)
+}
+
+// doneOf is Done of the candidates of some paths, all if none is given, which may ask no
+// more if they are spent.
+func (l *Lookup) doneOf(of pathSet, spent bool) bool {
 	live := 0
 	for i := range l.candidates {
-		switch l.candidates[i].state {
+		c := &l.candidates[i]
+		if !c.belongs(of) {
+			continue
+		}
+		switch c.state {
 		case asking, slow:
 			return false
 		case heard:
-			if l.asked < maxAsked {
+			if !spent {
 				return false
 			}
 		case answered, believed:

@@ -83,14 +83,14 @@ func (n *Node) takeIn(now time.Time) {
 	for p := range n.table.buckets {
 		b := &n.table.buckets[p]
 		for missing := n.refresher.enough(p) - len(b.members) - n.prober.expected(p); missing > 0; missing-- {
+			if n.prober.full() {
+				return
+			}
 			c := n.table.next(p)
 			if c == nil {
 				break
 			}
-			if !n.prober.candidate(now, c) {
-				b.addReplacement(c, n.cfg.K, true)
-				return
-			}
+			n.prober.candidate(now, c)
 		}
 	}
 }
@@ -112,11 +112,10 @@ func (n *Node) evict(now time.Time, c *Contact, reason error) {
 // promote has the most recently seen of those who wait for a place in the bucket
 // of c verified, if there is one.
 func (n *Node) promote(now time.Time, c *Contact) {
-	b := n.table.bucket(&c.Key)
-	if b == nil || !n.table.hasRoom(&c.Key) {
+	if n.table.bucket(&c.Key) == nil || !n.table.hasRoom(&c.Key) || n.prober.full() {
 		return
 	}
-	if next := n.table.next(n.table.prefix(&c.Key)); next != nil && !n.prober.candidate(now, next) {
-		b.addReplacement(next, n.cfg.K, true)
+	if next := n.table.next(n.table.prefix(&c.Key)); next != nil {
+		n.prober.candidate(now, next)
 	}
 }

@@ -134,11 +134,7 @@ func (n *Node) HandleResponse(now time.Time, id RequestID, m *protocol.Message, 
 	case err == nil:
 		n.requests.came(now, r)
 		r.asker.answered(now, r, m, late)
-		if e, took := n.table.find(&r.to.Key), time.Duration(instantOf(now)-r.sent); e != nil {
-			e.pace.note(took)
-		} else {
-			n.table.timed(&r.to.Key, took)
-		}
+		n.table.timed(&r.to.Key, time.Duration(instantOf(now)-r.sent))
 	case !late:
 		n.requests.doubt(now, r, err)
 		r.asker.failed(now, r, asSentinel(err))
@@ -217,8 +213,12 @@ func (n *Node) FindProviders(now time.Time, key []byte, count int, found func(*C
 // has validated it. rec must not be changed afterwards.
 func (n *Node) Store(now time.Time, rec protocol.Record, done func(time.Time, Result)) QueryID {
 	g := &store{message: func() *protocol.Message { return putValue(rec) }}
-	done = n.storing(now, ofValues, rec.Key, done)
-	return n.search(now, protocol.FindNode, rec.Key, g, done)
+	q := n.query(now, protocol.FindNode, rec.Key, g, n.storing(now, ofValues, rec.Key, done))
+	if q == nil {
+		return 0
+	}
+	q.start(now)
+	return q.id
 }
 
 // Provide announces us as a provider of key to the k peers nearest to it.
@@ -279,16 +279,6 @@ func (n *Node) lookAbout(now time.Time, key []byte, g *lookAbout, done func(time
 		q.passing, q.most = true, max(1, g.missing(n.table))
 		q.start(now)
 	}
-}
-
-// search starts a query that asks everybody the same.
-func (n *Node) search(now time.Time, t protocol.Type, key []byte, g goal, done func(time.Time, Result)) QueryID {
-	q := n.query(now, t, key, g, done)
-	if q == nil {
-		return 0
-	}
-	q.start(now)
-	return q.id
 }
 
 // query makes a query, or calls done and returns nil if there are too many.

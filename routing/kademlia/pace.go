@@ -21,14 +21,14 @@ func (p *pace) note(took time.Duration) {
 // before reports whether p is known to be faster.
 func (p pace) before(o pace) bool { return p > 0 && (o == 0 || p < o) }
 
-// fastest returns the position of the fastest peer of ours among those that are about as
-// near as candidate i, one of ours not asked yet: they share as many bits with the target, and each
-// knows as much of what is nearer.
+// fastest returns the position of the fastest member of ours among those not asked that are
+// about as near as candidate i: they share as many bits with the target, and each knows as
+// much of what is nearer. It returns i if none is known to be faster, and on paths.
 func (l *Lookup) fastest(i int) int {
 	best := i
-	for j := i + 1; j < len(l.candidates) && bits.LeadingZeros64(l.distances[j]) == bits.LeadingZeros64(l.distances[i]); j++ {
+	for j := i + 1; l.paths == nil && j < len(l.candidates) && bits.LeadingZeros64(l.distances[j]) == bits.LeadingZeros64(l.distances[i]); j++ {
 		c := &l.candidates[j]
-		if c.state == heard && c.named[0] == 0 && c.contact.HasAddrs() && c.pace.before(l.candidates[best].pace) {
+		if c.state == heard && c.named[0] == 0 && c.contact.HasAddrs() && c.pace.before(l.candidates[best].pace) && !l.surplus(j) {
 			best = j
 		}
 	}

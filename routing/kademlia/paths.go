@@ -38,6 +38,9 @@ type tracks struct {
 	asker pathSet // has asked it, one
 }
 
+// belongs reports whether the candidate is of one of some paths; it is if none is given.
+func (t *tracks) belongs(of pathSet) bool { return of == 0 || t.of&of != 0 }
+
 // split makes a lookup that has not begun one of several paths. What is added before the
 // first answer, which is what earlier lookups have found, becomes the first path's: liars
 // may have named it.
@@ -129,38 +132,7 @@ func (l *Lookup) nextOf(path, open int) int {
 	if int(l.paths.asked[path]) >= l.paths.most() || !l.slotOf(path, open) {
 		return -1
 	}
-	live, late, bare := 0, 0, -1
-	for i := range l.candidates {
-		c := &l.candidates[i]
-		if !c.of.has(path) || c.out() {
-			continue
-		}
-		if c.state == slow && late < l.k { // somebody else is asked in its place
-			late++
-			continue
-		}
-		if c.state == heard && c.contact.HasAddrs() {
-			if !l.surplus(i) && l.dials.open(c) {
-				return i
-			}
-			c.state = barred
-			continue
-		}
-		if c.state == heard && bare < 0 {
-			bare = i
-		}
-		if live++; live == l.k {
-			break
-		}
-	}
-	if bare < 0 || l.slots > 0 {
-		return -1
-	}
-	if !l.dials.open(&l.candidates[bare]) {
-		l.candidates[bare].state = barred
-		return l.nextOf(path, open)
-	}
-	return bare
+	return l.pick(1 << path)
 }
 
 // slotOf reports whether a path may have one more request in flight: it has its share of α
@@ -209,24 +181,5 @@ func (l *Lookup) openPaths() (n int) {
 }
 
 func (l *Lookup) doneOn(path int) bool {
-	live := 0
-	for i := range l.candidates {
-		c := &l.candidates[i]
-		if !c.of.has(path) {
-			continue
-		}
-		switch c.state {
-		case asking, slow:
-			return false
-		case heard:
-			if int(l.paths.asked[path]) < l.paths.most() {
-				return false
-			}
-		case answered:
-			if live++; live == l.k {
-				return true
-			}
-		}
-	}
-	return true
+	return l.doneOf(1<<path, int(l.paths.asked[path]) >= l.paths.most())
 }

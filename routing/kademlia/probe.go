@@ -45,19 +45,18 @@ type prober struct {
 	pause     time.Time  // members are left alone until then: nobody answers
 }
 
-// candidate has c verified and reports whether that is under way or planned;
-// what exceeds the bounds is forgotten, since peers show up again.
-func (p *prober) candidate(now time.Time, c *Contact) bool {
-	if among(p.waiting, c) >= 0 || among(p.asked, c) >= 0 {
-		return true
-	}
-	if len(p.waiting) >= maxWaiting {
-		return false
+// candidate has c verified, if that is not under way and there is room; what exceeds
+// the bounds is forgotten, since peers show up again.
+func (p *prober) candidate(now time.Time, c *Contact) {
+	if p.full() || among(p.waiting, c) >= 0 || among(p.asked, c) >= 0 {
+		return
 	}
 	p.waiting = append(p.waiting, c)
 	p.step(now)
-	return true
 }
+
+// full reports whether no more candidates are taken.
+func (p *prober) full() bool { return len(p.waiting) >= maxWaiting }
 
 // expected returns how many candidates for bucket b are being verified, or will be.
 func (p *prober) expected(b int) (count int) {

@@ -21,8 +21,12 @@ type waiter struct {
 
 func newWaiter(c *Contact) waiter { return waiter{contact: c, prefix: uint32(prefixOf(&c.Key) >> 32)} }
 
-// timed notes how long a peer, which may wait for a place, took to answer.
+// timed notes how long a member, or a peer that waits for a place, took to answer.
 func (t *Table) timed(key *keyspace.Key, took time.Duration) {
+	if e := t.find(key); e != nil {
+		e.pace.note(took)
+		return
+	}
 	p := t.prefix(key)
 	if p >= farBuckets || p >= len(t.buckets) {
 		return

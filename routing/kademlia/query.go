@@ -121,10 +121,6 @@ func (q *query) step(now time.Time) {
 	}
 	q.consider(now)
 	q.ask(now)
-	if l := q.lookup; l.believing && l.slots == 0 && l.count(slow) == 0 && !l.Done() {
-		l.distrust() // those it believes in are too few, and nobody else is to be asked
-		q.ask(now)
-	}
 	switch {
 	case !q.lookup.Done():
 		q.lookAround(now)

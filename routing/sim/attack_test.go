@@ -32,10 +32,10 @@ var attacks = []struct {
 	// P11: 0.99 of what was put next to passive Sybils is to be read, 0.95 next to a
 	// hundred active ones (TestPromiseOfRegions). Among few nodes, eight Sybils to each,
 	// it is some 0.7.
-	{"records, 10 Sybils", records(10, false), recorded(0.8)},
+	{"records, 10 Sybils", records(10, false), recorded(0.9)},
 	{"records, 20 Sybils", records(20, false), recorded(0.6)},
-	{"records, 100 Sybils", records(100, false), recorded(0.5)},
-	{"records, 100 active", records(100, true), recorded(0.5)},
+	{"records, 100 Sybils", records(100, false), recorded(0.7)},
+	{"records, 100 active", records(100, true), recorded(0.7)},
 	// T3, T4, P12: at most 60 dials in vain a lookup are promised, and 3 for each
 	// answer; disjoint paths and a dial budget are to come.
 	{"misdirect 10 %", misdirect(Misdirect{Share: 0.1}), func(r *Report, s *Spoils) bool {
@@ -63,7 +63,7 @@ var attacks = []struct {
 	{"flood, limits", flood(Limits{On: true, Subnets: true}), func(r *Report, s *Spoils) bool {
 		return s.Flood.PerSecond < 300 && s.Flood.Bystanders == 0 && s.Flood.Refused > 0 && r.Near > 0.95
 	}},
-	{"records, 100 who always lie", alwaysLie(records(100, true)), recorded(0.5)},
+	{"records, 100 who always lie", alwaysLie(records(100, true)), recorded(0.7)},
 	{"records, 100 and no regions", noRegions(records(100, true)), func(r *Report, _ *Spoils) bool { return keptShare(r) < 0.6 }},
 }
 

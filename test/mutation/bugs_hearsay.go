@@ -19,7 +19,7 @@ var hearsayBugs = []Bug{
 	},
 	{
 		Name: "hearsay-far-from-the-target", File: "routing/kademlia/hearsay.go", In: core,
-		Old: "case live == 0:\n\t\t\treturn 0", New: "case false:\n\t\t\treturn 0",
+		Old: "} else if n == 0 {", New: "} else if false {",
 		Why: "whoever is near the target is not asked, who knows it best",
 	},
 	{
