@@ -56,26 +56,27 @@ func (n *network) Send(id kademlia.RequestID, to *kademlia.Contact, req *protoco
 }
 
 // exchange puts req to a peer and reads the answer into resp, if there is one to
-// that type of request. It takes requestTimeout at most.
+// that type of request, and counts how long that took. It takes requestTimeout at most.
 func (n *network) exchange(ctx context.Context, to *kademlia.Contact, req, resp *protocol.Message) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	if to.HasAddrs() && !n.transport.Connected(to.ID) {
-		n.transport.Remember(to.ID, multiaddrs(to.Peer.Addrs), heardTTL)
-	}
 	began := n.loop.now()
-	err := n.carry(ctx, to.ID, req, resp)
+	err := n.carry(ctx, to, req, resp)
 	if err == nil {
 		n.times.note(req.Type, n.loop.now().Sub(began))
 	}
 	return err
 }
 
-func (n *network) carry(ctx context.Context, to peer.ID, req, resp *protocol.Message) error {
-	if req.Type == protocol.AddProvider {
-		return n.client.Send(ctx, to, req)
+// carry is exchange without the counting.
+func (n *network) carry(ctx context.Context, to *kademlia.Contact, req, resp *protocol.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if to.HasAddrs() && !n.transport.Connected(to.ID) {
+		n.transport.Remember(to.ID, multiaddrs(to.Peer.Addrs), heardTTL)
 	}
-	return n.client.RoundTrip(ctx, to, req, resp)
+	if req.Type == protocol.AddProvider {
+		return n.client.Send(ctx, to.ID, req)
+	}
+	return n.client.RoundTrip(ctx, to.ID, req, resp)
 }
 
 // streams gives the client the host's streams, and its errors the names that
