@@ -12,7 +12,7 @@ import (
 )
 
 // announce prints who the node is and how to join it.
-func (a *app) announce(n *live.Node, p place) error {
+func (a *app) announce(n *live.Node, p place, web *web) error {
 	addrs := live.FullAddrs(n.Info())
 	lines := a.joinLines(addrs)
 	return a.result(struct {
@@ -22,13 +22,21 @@ func (a *app) announce(n *live.Node, p place) error {
 		Key     string   `json:"key"`
 		Control string   `json:"control"`
 		Data    string   `json:"data,omitempty"`
+		HTTP    string   `json:"http,omitempty"`
+		Token   string   `json:"http_token_file,omitempty"`
 		Join    []string `json:"join"`
-	}{n.ID().String(), addrs, p.Name, p.KeyFile, p.socket, p.data, lines}, func(w io.Writer) {
+	}{n.ID().String(), addrs, p.Name, p.KeyFile, p.socket, p.data, web.URL, web.TokenFile, lines}, func(w io.Writer) {
 		fmt.Fprintf(w, "id       %s\n", n.ID())
 		for i, addr := range addrs {
 			fmt.Fprintf(w, "%-7s  %s\n", []string{"listens", ""}[min(i, 1)], addr)
 		}
 		fmt.Fprintf(w, "key      %s\ncontrol  %s\ndata     %s\n", p.KeyFile, p.socket, cmp.Or(p.data, "in memory"))
+		if web.URL != "" {
+			fmt.Fprintf(w, "http     %s\n", web.URL)
+		}
+		if web.URL != "" && web.TokenFile != "" {
+			fmt.Fprintf(w, "token    %s\n", web.TokenFile)
+		}
 		for i, line := range lines {
 			fmt.Fprintf(w, "\n%s\n  %s\n", []string{"To add a node, paste into another shell of this machine:", "or of another machine:"}[i], line)
 		}

@@ -47,6 +47,7 @@ type runFlags struct {
 	dataDir   string
 	memory    bool
 	mdns      bool
+	web       webFlags
 }
 
 func (a *app) run() *cobra.Command {
@@ -71,6 +72,7 @@ func (a *app) run() *cobra.Command {
 	flags.StringVar(&s.control, "control", "", "control socket to make")
 	flags.StringVar(&s.name, "name", "", "name of the node: of its key and control socket")
 	a.networkFlag(cmd)
+	a.webFlags(cmd, &f.web)
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]string{"server", "client", "auto", "auto-server"}, cobra.ShellCompDirectiveNoFileComp))
 	fromEnv(flags, "key", "KDHT_KEY")
 	fromEnv(flags, "data-dir", "KDHT_DATA_DIR")
@@ -92,6 +94,11 @@ func (a *app) runNode(ctx context.Context, f *runFlags) error {
 	}
 	defer place.Release()
 	cfg.Key = place.Key
+	web, err := a.listenWeb(&f.web, &place)
+	if err != nil {
+		return err
+	}
+	defer web.Close()
 	l, err := control.Listen(place.socket)
 	if err != nil {
 		return err
@@ -106,11 +113,14 @@ func (a *app) runNode(ctx context.Context, f *runFlags) error {
 		return err
 	}
 	server := control.Serve(l, n)
-	defer a.end(server, n)
+	defer a.end(web, server, n)
+	if err := web.serve(n); err != nil {
+		return err
+	}
 	thrift, spend := context.WithCancel(ctx)
 	defer spend()
 	go build.Thrifty(thrift)
-	if err := a.announce(n, place); err != nil {
+	if err := a.announce(n, place, web); err != nil {
 		return err
 	}
 	if err := n.Resumed(); err != nil {

@@ -1,0 +1,83 @@
+//go:build !nohttp
+
+package main
+
+import (
+	"net"
+	"path/filepath"
+
+	"github.com/kdht/kdht/cmd/node/internal/httpapi"
+	"github.com/kdht/kdht/cmd/node/internal/live"
+)
+
+// web is a node's HTTP server; the zero value serves nothing.
+type web struct {
+	URL       string // of the dashboard, empty if there is none
+	TokenFile string // of the token it wants, empty if it wants none
+
+	flags    *webFlags
+	token    string
+	listener net.Listener
+	server   *httpapi.Server
+}
+
+// listenWeb opens the port that the flags say, before anything else is begun. Nobody is
+// answered before serve.
+func (a *app) listenWeb(f *webFlags, p *place) (*web, error) {
+	l, err := httpapi.Listen(f.addr)
+	if l == nil || err != nil {
+		return &web{flags: f}, err
+	}
+	w := &web{flags: f, listener: l, URL: httpapi.URL(l)}
+	if err := w.secure(p); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// secure decides whether a token is wanted, and takes it from its file.
+func (w *web) secure(p *place) (err error) {
+	w.TokenFile = w.flags.tokenFile
+	if w.TokenFile == "" && !httpapi.Loopback(w.listener) {
+		w.TokenFile = p.tokenFile()
+	}
+	if w.TokenFile != "" {
+		w.token, err = httpapi.LoadOrCreateToken(w.TokenFile)
+	}
+	return err
+}
+
+// tokenFile is where a node keeps its token that was not told where.
+func (p *place) tokenFile() string {
+	if p.data == "" {
+		return p.KeyFile + ".http-token"
+	}
+	return filepath.Join(p.data, "http-token")
+}
+
+// serve begins to answer for n.
+func (w *web) serve(n *live.Node) error {
+	if w.listener == nil {
+		return nil
+	}
+	s := httpapi.New(httpapi.Config{Token: w.token, TokenFile: w.TokenFile, Hosts: w.flags.hosts})
+	s.Mount(httpapi.Probe, "GET /healthz", httpapi.Alive(func() { n.Peers() }))
+	s.Mount(httpapi.Probe, "GET /readyz", httpapi.Ready(n.Ready))
+	if w.flags.pprof {
+		s.Mount(httpapi.Admin, "/debug/pprof/", httpapi.Profiles())
+	}
+	w.server = s
+	return s.Serve(w.listener)
+}
+
+// Close ends what serve began.
+func (w *web) Close() error {
+	switch {
+	case w.server != nil:
+		return w.server.Close()
+	case w.listener != nil:
+		return w.listener.Close()
+	}
+	return nil
+}
