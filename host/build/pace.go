@@ -10,12 +10,13 @@ const (
 	// places for their connections are taken, and crowdBurst how many at once: one
 	// costs a millisecond, and whoever is let in then takes another's place. It is
 	// more than come where nobody floods us, and few enough that those who are there
-	// do not wait for the processor (reliability.md P17).
-	crowdPace  = 200
-	crowdBurst = 40
+	// do not wait for the processor (reliability.md P17); many at once would have them
+	// wait though the pace is kept.
+	crowdPace  = 120
+	crowdBurst = 8
 	// maxHesitation is how long the next socket waits at most: sockets that say
 	// nothing must not keep out those behind them (reliability.md P18).
-	maxHesitation = 5 * time.Millisecond
+	maxHesitation = 8 * time.Millisecond
 )
 
 // pace bounds how fast handshakes are made in a crowd. Where more are made, the next

@@ -18,6 +18,9 @@ const (
 	// settling is how long a new connection is left alone if there is another choice:
 	// enough for a stranger to ask and be answered.
 	settling = 5 * time.Second
+	// opening is how long a new connection may take to open its first stream before it
+	// is taken for one that has none: some round trips with a busy machine.
+	opening = 500 * time.Millisecond
 	// handshakeTime is when libp2p gives up a handshake.
 	handshakeTime = 15 * time.Second
 )
@@ -27,8 +30,8 @@ const (
 // no room for one more inbound connection, one of a peer that has not proved
 // useful is closed. Half of the places are for those that have settled: while
 // newcomers hold the other half, the one of them that came first goes, having had
-// its time; else the youngest that has settled; of either those that have no streams
-// before those that have. So goes the oldest handshake where
+// its time; else the youngest that has settled; of either those that have opened no
+// streams before those that have. So goes the oldest handshake where
 // there are too many: silent sockets before those that say something.
 //
 // A peer is proven that somebody has protected or tagged with a value at the
@@ -101,10 +104,10 @@ func (s *slots) victim() network.Conn {
 		case s.proven(c.RemotePeer()):
 		case young:
 			newcomers++
-			if first == nil || gives(c, first, since.Before(s.open[first])) {
+			if first == nil || s.gives(c, first, since.Before(s.open[first])) {
 				first = c
 			}
-		case youngest == nil || gives(c, youngest, since.After(s.open[youngest])):
+		case youngest == nil || s.gives(c, youngest, since.After(s.open[youngest])):
 			youngest = c
 		}
 	}
@@ -114,13 +117,17 @@ func (s *slots) victim() network.Conn {
 	return youngest
 }
 
-// gives reports whether c gives way before o: if only one of them has streams, the
-// other, which asks nothing; else as turn says.
-func gives(c, o network.Conn, turn bool) bool {
-	if busy := c.Stat().NumStreams > 0; busy != (o.Stat().NumStreams > 0) {
-		return !busy
+// gives reports whether c gives way before o: if only one of them has streams or has
+// had no time to open any, the other, which asks nothing; else as turn says.
+func (s *slots) gives(c, o network.Conn, turn bool) bool {
+	if asks := s.asks(c); asks != s.asks(o) {
+		return !asks
 	}
 	return turn
+}
+
+func (s *slots) asks(c network.Conn) bool {
+	return c.Stat().NumStreams > 0 || s.now().Sub(s.open[c]) < opening
 }
 
 func (s *slots) proven(p peer.ID) bool {

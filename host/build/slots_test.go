@@ -164,6 +164,36 @@ func TestWhoGivesWay(t *testing.T) {
 	}
 }
 
+// Who has just come is not taken for one that asks nothing: where all others have
+// streams it would lose its place before it could open one.
+func TestNewcomersMayOpenStreams(t *testing.T) {
+	now := time.Unix(0, 0)
+	s := newSlots(3, 1, values{})
+	s.now = func() time.Time { return now }
+	come := func(name string, streams int) *somebody {
+		c := &somebody{id: peer.ID(name), direction: network.DirInbound, streams: streams, closed: make(chan struct{})}
+		s.Connected(nil, c)
+		return c
+	}
+	first := come("first", 8)
+	now = now.Add(time.Millisecond)
+	newcomer := come("newcomer", 0)
+	now = now.Add(opening - time.Millisecond)
+	come("second", 8)
+	come("third", 8)
+	if _, ok := s.open[newcomer]; !ok || len(s.open) != 3 {
+		t.Error("the newcomer gave way before it could ask")
+	}
+	if _, ok := s.open[first]; ok {
+		t.Error("the first of them is still there")
+	}
+	now = now.Add(time.Millisecond)
+	come("fourth", 8)
+	if _, ok := s.open[newcomer]; ok {
+		t.Error("who asks nothing is still there")
+	}
+}
+
 // Those who have settled keep half of the places, however many newcomers arrive.
 func TestFloodLeavesTheSettled(t *testing.T) {
 	now := time.Unix(0, 0)
@@ -260,7 +290,7 @@ func TestIdleGivesWay(t *testing.T) {
 	s := newSlots(4, 1, values{})
 	s.now = func() time.Time { return now }
 	come := func(streams int) *somebody {
-		now = now.Add(time.Millisecond) // nobody comes at the same moment as another
+		now = now.Add(opening) // who has come before has had time to open a stream
 		c := &somebody{id: "stranger", direction: network.DirInbound, streams: streams, closed: make(chan struct{})}
 		s.Connected(nil, c)
 		return c
