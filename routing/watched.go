@@ -122,3 +122,9 @@ func (d *DHT) NetworkSizeSamples() []kademlia.SizeSample {
 	all, _ := ask(d.loop, func(now time.Time) []kademlia.SizeSample { return d.loop.node.SizeSamples(now) })
 	return all
 }
+
+// Timing returns the periods that the DHT keeps, with the defaults filled in.
+func (d *DHT) Timing() kademlia.Timing { return d.loop.node.Timing() }
+
+// K returns how many peers hold a record, and how many an answer names.
+func (d *DHT) K() int { return d.cfg.K }

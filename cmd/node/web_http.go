@@ -3,9 +3,11 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"path/filepath"
 
+	"github.com/kdht/kdht/cmd/node/internal/dashboard"
 	"github.com/kdht/kdht/cmd/node/internal/httpapi"
 	"github.com/kdht/kdht/cmd/node/internal/live"
 )
@@ -19,6 +21,7 @@ type web struct {
 	token    string
 	listener net.Listener
 	server   *httpapi.Server
+	board    *dashboard.Dashboard
 }
 
 // listenWeb opens the port that the flags say, before anything else is begun. Nobody is
@@ -67,6 +70,8 @@ func (w *web) serve(n *live.Node) error {
 	if w.flags.pprof {
 		s.Mount(httpapi.Admin, "/debug/pprof/", httpapi.Profiles())
 	}
+	w.board = dashboard.New(dashboard.Of(n))
+	s.Mount(httpapi.Admin, "/", w.board)
 	w.server = s
 	return s.Serve(w.listener)
 }
@@ -75,7 +80,7 @@ func (w *web) serve(n *live.Node) error {
 func (w *web) Close() error {
 	switch {
 	case w.server != nil:
-		return w.server.Close()
+		return errors.Join(w.server.Close(), w.board.Close())
 	case w.listener != nil:
 		return w.listener.Close()
 	}
