@@ -67,6 +67,9 @@ func (w *web) serve(n *live.Node) error {
 	s := httpapi.New(httpapi.Config{Token: w.token, TokenFile: w.TokenFile, Hosts: w.flags.hosts})
 	s.Mount(httpapi.Probe, "GET /healthz", httpapi.Alive(func() { n.Peers() }))
 	s.Mount(httpapi.Probe, "GET /readyz", httpapi.Ready(n.Ready))
+	if !w.flags.noRouting {
+		s.Mount(httpapi.Public, httpapi.RoutingPath, httpapi.Routing(n))
+	}
 	if w.flags.pprof {
 		s.Mount(httpapi.Admin, "/debug/pprof/", httpapi.Profiles())
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/ipfs/go-cid"
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/cmd/node/internal/input"
 	"github.com/kdht/kdht/routing"
@@ -40,12 +41,30 @@ func (n *Node) FindProviders(ctx context.Context, r control.ProvidersRequest, w 
 		w = func(control.Event) {}
 	}
 	w = oneAtATime(w)
+	return n.findProviders(ctx, c, r.Count, w, func(p peer.AddrInfo) bool {
+		found := asPeer(p)
+		w(control.Event{Provider: &found})
+		return true
+	})
+}
+
+// EachProvider has found told who provides c, as they are found, until it says false. Its
+// error is nil if there was one.
+func (n *Node) EachProvider(ctx context.Context, c cid.Cid, found func(peer.AddrInfo) bool) error {
+	_, err := n.findProviders(ctx, c, 0, nil, found)
+	return err
+}
+
+func (n *Node) findProviders(ctx context.Context, c cid.Cid, count int, w control.Watch, found func(peer.AddrInfo) bool) (*control.Providers, error) {
 	seen := make(map[peer.ID]bool)
 	report, err := n.observed(ctx, w, func(ctx context.Context) error {
-		for p := range n.router.FindProvidersAsync(ctx, c, max(0, r.Count)) {
+		ctx, enough := context.WithCancel(ctx)
+		defer enough()
+		for p := range n.router.FindProvidersAsync(ctx, c, max(0, count)) {
 			seen[p.ID] = true
-			found := asPeer(p)
-			w(control.Event{Provider: &found})
+			if !found(p) {
+				enough()
+			}
 		}
 		return nil
 	})
