@@ -15,7 +15,7 @@ func js(t *testing.T) *stack {
 	packages := madeOnce(t, "js", "js", []string{"package.json", "package-lock.json", ".npmrc"}, func(fresh string) {
 		runIn(t, fresh, 3*time.Minute, npm, "ci", "--ignore-scripts")
 	})
-	scripts := []string{"peer.mjs", "polyfill.mjs"}
+	scripts := []string{"peer.mjs", "polyfill.mjs", "delegated.mjs"}
 	dir := filepath.Join(packages, fingerprint(t, "js", scripts...))
 	copyFiles(t, "js", dir, scripts...)
 	return &stack{

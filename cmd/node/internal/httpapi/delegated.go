@@ -206,6 +206,8 @@ func (d delegate) PutIPNS(ctx context.Context, name ipns.Name, r *ipns.Record) e
 
 // ProvideBitswap implements server.DelegatedRouter. Announcing for others is not
 // offered: a provider record comes from its provider alone.
+//
+//lint:ignore SA1019 the interface has it
 func (d delegate) ProvideBitswap(ctx context.Context, _ *server.BitswapWriteProvideRequest) (time.Duration, error) {
 	return 0, refused(ctx, http.StatusNotImplemented, errors.New("this node announces nothing for others: a provider announces itself, with `kdht provide`"))
 }
