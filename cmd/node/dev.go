@@ -127,7 +127,7 @@ func someFile() string {
 // startOverlay starts the nodes, with a bar for people to look at meanwhile.
 func (a *app) startOverlay(ctx context.Context, f *devFlags) (*overlay.Overlay, error) {
 	cfg := overlay.Config{Count: f.nodes, BucketSize: f.bucket, Prefix: a.session.network.prefix}
-	if !a.json && isTerminal(a.stderr) {
+	if a.animated() {
 		bar := progressbar.NewOptions(f.nodes, progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetDescription("starting nodes"),
 			progressbar.OptionSetWidth(20), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
 		defer bar.Finish()

@@ -54,6 +54,7 @@ type app struct {
 	getenv         func(string) string
 
 	json     bool
+	quiet    bool
 	logLevel string
 	session  sessionFlags
 }

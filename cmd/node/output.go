@@ -36,6 +36,14 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
+// animated reports whether people look at what goes on: bars and pictures that change are for them alone.
+func (a *app) animated() bool {
+	return !a.json && !a.quiet && isTerminal(a.stderr) && a.getenv("TERM") != "dumb"
+}
+
+// colored reports whether people want colors (https://no-color.org).
+func (a *app) colored() bool { return a.getenv("NO_COLOR") == "" }
+
 // written says that standard output is gone.
 func (a *app) written(err error) error {
 	if err != nil {
@@ -44,9 +52,9 @@ func (a *app) written(err error) error {
 	return nil
 }
 
-// note writes a line for people; with --json there are none.
+// note writes a line for people; with --json and --quiet there are none.
 func (a *app) note(format string, args ...any) {
-	if !a.json {
+	if !a.json && !a.quiet {
 		fmt.Fprintf(a.stderr, format+"\n", args...)
 	}
 }

@@ -50,10 +50,11 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.stderr)
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "write results as JSON, one object a line")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "write results and errors alone: no notes, no bars")
 	flags.StringVar(&a.logLevel, "log-level", "error", "what to log to standard error: debug, info, warn or error")
 	fromEnv(flags, "log-level", "KDHT_LOG")
 	root.AddGroup(&cobra.Group{ID: groupNodes, Title: "Nodes:"}, &cobra.Group{ID: groupUse, Title: "Using the overlay:"}, &cobra.Group{ID: groupLook, Title: "Looking at a node:"})
-	root.AddCommand(a.run(), a.dev(), a.sim(), a.put(), a.get(), a.provide(), a.findProviders(), a.findPeer(), a.closest(), a.ping(), a.table(), a.status(), a.records(), a.throttle(), a.id())
+	root.AddCommand(a.run(), a.dev(), a.sim(), a.put(), a.get(), a.provide(), a.findProviders(), a.findPeer(), a.closest(), a.ping(), a.trace(), a.crawl(), a.rpc(), a.bench(), a.health(), a.key(), a.table(), a.status(), a.records(), a.throttle(), a.id())
 	return root
 }
 

@@ -35,7 +35,7 @@ type simFlags struct {
 	seed                  uint64
 	seeds, nodes, lookups int
 	check, memory         bool
-	list, quiet           bool
+	list                  bool
 	show, svg             string
 }
 
@@ -60,7 +60,6 @@ func (a *app) sim() *cobra.Command {
 	flags.StringVar(&f.svg, "svg", "", "write a picture of the run to `FILE`; of several runs, one for each, the seed added to its name")
 	flags.BoolVar(&f.list, "list", false, "list the scenarios there are, and run none")
 	flags.StringVar(&f.show, "show", "", "print the file of the scenario `NAME`, and run none")
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no bar while it runs")
 	_ = cmd.RegisterFlagCompletionFunc("show", completeScenario) // fails only for a flag that is not there
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {

@@ -22,7 +22,7 @@ type simBar struct {
 // simBar returns the bar of a study's i-th trial.
 func (a *app) simBar(s *study, i int) *simBar {
 	b := &simBar{}
-	if a.json || s.flags.quiet || !isTerminal(a.stderr) {
+	if !a.animated() {
 		return b
 	}
 	if s.scenario.Seeds > 1 {

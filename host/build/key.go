@@ -63,8 +63,8 @@ func loadKey(path string) (crypto.PrivKey, error) {
 	return key, nil
 }
 
-// createKey makes a key and its file. The file appears whole or not at all, and
-// never replaces another: that is fs.ErrExist.
+// createKey makes a key and its file, which never replaces another: that is
+// fs.ErrExist.
 func createKey(path string) error {
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
 	if err != nil {
@@ -74,6 +74,11 @@ func createKey(path string) error {
 	if err != nil {
 		return err
 	}
+	return saveKey(path, raw)
+}
+
+// saveKey makes the file, whole or not at all.
+func saveKey(path string, raw []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -180,9 +180,10 @@ type Value struct {
 	Report Report `json:"report"`
 }
 
-// ProvideRequest names the content to announce.
+// ProvideRequest names the content to announce; Once has it not announced again.
 type ProvideRequest struct {
-	CID string `json:"cid"`
+	CID  string `json:"cid"`
+	Once bool   `json:"once,omitempty"`
 }
 
 // Provided is the outcome of Provide; the report's holders took the record.

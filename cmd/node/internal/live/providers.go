@@ -19,6 +19,9 @@ func (n *Node) Provide(ctx context.Context, r control.ProvideRequest, w control.
 		return nil, err
 	}
 	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.router.Provide(ctx, c, true) })
+	if r.Once {
+		n.forgetProviding(c)
+	}
 	switch {
 	case errors.Is(err, routing.ErrNoPeers):
 		err = control.Errorf(control.NoPeers, "%s is known on this node only: %s", c, why(err))
@@ -29,6 +32,13 @@ func (n *Node) Provide(ctx context.Context, r control.ProvideRequest, w control.
 		return nil, failure(err, report)
 	}
 	return &control.Provided{Report: report}, nil
+}
+
+// forgetProviding has an announcement not made again.
+func (n *Node) forgetProviding(c cid.Cid) {
+	for _, d := range n.dhts() {
+		_ = d.StopProviding(c) // what is not to be made again is no loss if it is
+	}
 }
 
 // FindProviders implements control.Node.

@@ -1,0 +1,105 @@
+package live
+
+import (
+	"context"
+	"time"
+
+	"github.com/kdht/kdht/host/build"
+	kprotocol "github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/profile"
+	"github.com/kdht/kdht/routing"
+	"github.com/kdht/kdht/routing/crawl"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+)
+
+// Outside asks the peers of a network without being one of them: nobody hears of it, and it answers nothing. Close ends it.
+type Outside struct {
+	*routing.Caller
+	host    host.Host
+	profile profile.Profile
+}
+
+// Approach returns an Outside of the network that cfg says, that speaks codec's format; a network of IPFS nodes has no JSON.
+func Approach(cfg Config, codec kprotocol.Codec) (*Outside, error) {
+	id, json, _ := protocols(&cfg)
+	if codec == nil {
+		codec = kprotocol.Protobuf
+	}
+	if codec.Name() == kprotocol.JSON.Name() {
+		id = json
+	}
+	dialed := cfg.Profile
+	if cfg.Network == Dual {
+		dialed = profile.Private
+	}
+	h, err := build.New(build.Config{PrivKey: cfg.Key, Listen: []string{}, Protocols: []protocol.ID{id}, UserAgent: userAgent, Profile: dialed})
+	if err != nil {
+		return nil, classify(err)
+	}
+	c, err := routing.NewCaller(h, id, codec)
+	if err != nil {
+		_ = h.Close()
+		return nil, classify(err)
+	}
+	return &Outside{Caller: c, host: h, profile: dialed}, nil
+}
+
+// Close ends it and its host.
+func (o *Outside) Close() error {
+	err := o.Caller.Close()
+	_ = o.host.Close()
+	return err
+}
+
+// ID is who asks.
+func (o *Outside) ID() peer.ID { return o.host.ID() }
+
+// Take keeps the addresses that belong to the network.
+func (o *Outside) Take() func([][]byte) [][]byte {
+	if o.profile == profile.Private {
+		return nil
+	}
+	return o.profile.Cut
+}
+
+// Ask is Caller.Ask with errors for people.
+func (o *Outside) Ask(ctx context.Context, to peer.AddrInfo, req *kprotocol.Message) (*kprotocol.Message, error) {
+	resp, err := o.Caller.Ask(ctx, to, req)
+	return resp, classify(err)
+}
+
+// identifyTime is how long a peer that has answered may take to say what it is.
+const identifyTime = time.Second
+
+// FindNode implements crawl.Sender: when it returns, the peer has said what it is, if it does within a second.
+func (o *Outside) FindNode(ctx context.Context, to crawl.Peer, key []byte) ([]kprotocol.Peer, error) {
+	closer, err := o.Caller.FindNode(ctx, to, key)
+	if err != nil || o.Agent(to.ID) != "" {
+		return closer, err
+	}
+	identifying, ok := o.host.(interface{ IDService() identify.IDService })
+	if !ok {
+		return closer, nil
+	}
+	over := time.After(identifyTime)
+	for _, c := range o.host.Network().ConnsToPeer(to.ID) {
+		select {
+		case <-identifying.IDService().IdentifyWait(c):
+		case <-over:
+		}
+	}
+	return closer, nil
+}
+
+// Agent is what a peer calls its program, as it says it; empty if it has not.
+func (o *Outside) Agent(id peer.ID) string {
+	agent, _ := o.host.Peerstore().Get(id, "AgentVersion")
+	text, _ := agent.(string)
+	return text
+}
+
+// Brief returns what went wrong in one line.
+func Brief(err error) string { return brief(err) }
