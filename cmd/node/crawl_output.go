@@ -111,7 +111,7 @@ func (o *crawlOutput) peer(v *crawl.Visit) crawledPeer {
 		Table: len(v.Neighbours), Agent: cleanCell(o.agent(v.Peer.ID)),
 	}
 	if v.Err != nil {
-		p.Error = control.Clean(live.Brief(v.Err))
+		p.Error = live.Cause(v.Err)
 	}
 	for _, raw := range v.Peer.Addrs {
 		if a, err := multiaddr.NewMultiaddrBytes(raw); err == nil {
@@ -140,12 +140,10 @@ func cleanCell(text string) string {
 
 func (o *crawlOutput) count(v *crawl.Visit, p *crawledPeer) {
 	if !v.Answered {
-		if o.failures[p.Error]++; len(o.failures) > maxAgents {
-			delete(o.failures, p.Error)
-		}
-		if len(o.failures) == 1 && o.failures[p.Error] == 1 {
+		if len(o.failures) == 0 {
 			o.firstFailure = p.Error
 		}
+		o.failures[p.Error]++
 		return
 	}
 	o.tables = append(o.tables, len(v.Neighbours))

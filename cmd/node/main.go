@@ -20,6 +20,7 @@ import (
 	"syscall"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/kdht/kdht/cmd/node/internal/settings"
 )
 
 func main() {
@@ -56,7 +57,12 @@ type app struct {
 	json     bool
 	quiet    bool
 	logLevel string
-	session  sessionFlags
+
+	configFile string // as it was given
+	file       *settings.File
+	from       map[string]string // by flag: who set it
+	logged     map[string]string // by subsystem: its level
+	session    sessionFlags
 }
 
 // main runs the command that args say and returns the program's exit code.

@@ -3,12 +3,10 @@ package main
 import (
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 const rootLong = `kdht runs nodes of a Kademlia overlay and talks to them.
@@ -39,10 +37,10 @@ func (a *app) root() *cobra.Command {
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.environment(cmd.Flags()); err != nil {
+			if err := a.settle(cmd); err != nil {
 				return err
 			}
-			return setLogging(a.logLevel)
+			return a.startLogging()
 		},
 	}
 	root.SetIn(a.stdin)
@@ -51,10 +49,11 @@ func (a *app) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "write results as JSON, one object a line")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "write results and errors alone: no notes, no bars")
-	flags.StringVar(&a.logLevel, "log-level", "error", "what to log to standard error: debug, info, warn or error")
+	flags.StringVar(&a.logLevel, "log-level", defaultLevel, "what to log to standard error: debug, info, warn or error")
 	fromEnv(flags, "log-level", "KDHT_LOG")
+	flags.StringVar(&a.configFile, "config", "", "config `FILE`, or none (default: kdht/config.toml in the user's config directory, if there is one; $KDHT_CONFIG)")
 	root.AddGroup(&cobra.Group{ID: groupNodes, Title: "Nodes:"}, &cobra.Group{ID: groupUse, Title: "Using the overlay:"}, &cobra.Group{ID: groupLook, Title: "Looking at a node:"})
-	root.AddCommand(a.run(), a.dev(), a.sim(), a.put(), a.get(), a.provide(), a.findProviders(), a.findPeer(), a.closest(), a.ping(), a.trace(), a.crawl(), a.rpc(), a.bench(), a.health(), a.key(), a.table(), a.status(), a.records(), a.throttle(), a.id())
+	root.AddCommand(a.run(), a.dev(), a.sim(), a.put(), a.get(), a.provide(), a.findProviders(), a.findPeer(), a.closest(), a.ping(), a.trace(), a.crawl(), a.rpc(), a.bench(), a.health(), a.key(), a.configure(), a.log(), a.table(), a.status(), a.records(), a.throttle(), a.id())
 	return root
 }
 
@@ -91,32 +90,4 @@ func args(least, most int, what string) cobra.PositionalArgs {
 		}
 		return control.Errorf(control.Usage, "%s takes %s, and got %s (see `kdht %s --help`)", cmd.Name(), what, count(len(given), "argument"), cmd.Name())
 	}
-}
-
-const envAnnotation = "env"
-
-// fromEnv lets an environment variable stand for a flag that is not given.
-func fromEnv(flags *pflag.FlagSet, name, variable string) {
-	f := flags.Lookup(name)
-	f.Usage += " ($" + variable + ")"
-	f.Annotations = map[string][]string{envAnnotation: {variable}}
-}
-
-// environment sets the flags that are not given from their variables.
-func (a *app) environment(flags *pflag.FlagSet) error {
-	var failed error
-	flags.VisitAll(func(f *pflag.Flag) {
-		variable := slices.Concat(f.Annotations[envAnnotation], []string{""})[0]
-		if variable == "" || f.Changed || failed != nil {
-			return
-		}
-		value := a.getenv(variable)
-		if value == "" {
-			return
-		}
-		if err := flags.Set(f.Name, value); err != nil {
-			failed = control.Errorf(control.Usage, "$%s: %v", variable, err)
-		}
-	})
-	return failed
 }

@@ -123,6 +123,9 @@ func (a *app) runRPC(ctx context.Context, f *rpcFlags, to peer.AddrInfo, req *pr
 	if a.session.timeout <= 0 {
 		return control.Errorf(control.Usage, "--timeout %v leaves no time: write it like 10s", a.session.timeout)
 	}
+	if err := input.Inside(cfg.Profile, []peer.AddrInfo{to}); err != nil && cfg.Network != live.Dual {
+		return control.Errorf(control.Usage, "the address is outside a %s network: give another, or the --profile that the network has", cfg.Profile)
+	}
 	tap := &tap{Codec: protocol.Protobuf}
 	switch {
 	case f.codec == "json" && cfg.Network.IPFS():

@@ -40,9 +40,13 @@ A --profile says what addresses belong to the network: others are neither believ
 told nor dialed, and in a public network no subnet may ask for more than a few peers
 may, or have more places in the routing table.`
 
+// runName is what run is called.
+const runName = "run"
+
 // runFlags are run's own.
 type runFlags struct {
 	listen    []string
+	limits    []string
 	key, mode string
 	dataDir   string
 	memory    bool
@@ -53,7 +57,7 @@ type runFlags struct {
 func (a *app) run() *cobra.Command {
 	f := &runFlags{}
 	cmd := &cobra.Command{
-		Use:               "run",
+		Use:               runName,
 		Short:             "Run a node until Ctrl-C",
 		Long:              runLong,
 		Example:           "  kdht run\n  kdht run --bootstrap /ip4/192.0.2.7/tcp/5348/p2p/12D3KooW…\n  kdht run --listen /ip4/0.0.0.0/tcp/4001 --protocol-prefix /myapp --mdns\n  kdht run --network dual\n  kdht run --network amino --profile private --bootstrap none   # tried on this machine alone",
@@ -71,6 +75,7 @@ func (a *app) run() *cobra.Command {
 	flags.BoolVar(&f.mdns, "mdns", false, "find nodes of the same network on the local one")
 	flags.StringVar(&s.control, "control", "", "control socket to make")
 	flags.StringVar(&s.name, "name", "", "name of the node: of its key and control socket")
+	flags.StringArrayVar(&f.limits, limitFlag, nil, "bound what is done for others: `NAME=NUMBER` as kdht throttle set has it, such as peer-rate=200 (repeatable)")
 	a.networkFlag(cmd)
 	a.webFlags(cmd, &f.web)
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]string{"server", "client", "auto", "auto-server"}, cobra.ShellCompDirectiveNoFileComp))
@@ -78,12 +83,14 @@ func (a *app) run() *cobra.Command {
 	fromEnv(flags, "data-dir", "KDHT_DATA_DIR")
 	fromEnv(flags, "control", "KDHT_CONTROL")
 	fromEnv(flags, "name", "KDHT_NAME")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runNode(cmd.Context(), f) }
+	fromEnv(flags, limitFlag, "KDHT_LIMIT")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runNode(cmd, f) }
 	return cmd
 }
 
 // runNode is run.
-func (a *app) runNode(ctx context.Context, f *runFlags) error {
+func (a *app) runNode(cmd *cobra.Command, f *runFlags) error {
+	ctx := cmd.Context()
 	cfg, err := a.nodeConfig(f)
 	if err != nil {
 		return err
@@ -112,11 +119,16 @@ func (a *app) runNode(ctx context.Context, f *runFlags) error {
 		l.Close()
 		return err
 	}
-	server := control.Serve(l, n)
+	op := a.operator(cmd, n, f)
+	server := control.Serve(l, op)
 	defer a.end(web, server, n)
 	if err := web.serve(n); err != nil {
 		return err
 	}
+	if err := op.limit(ctx); err != nil {
+		return err
+	}
+	op.listen(ctx)
 	thrift, spend := context.WithCancel(ctx)
 	defer spend()
 	go build.Thrifty(thrift)

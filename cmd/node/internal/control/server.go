@@ -91,6 +91,7 @@ func (s *Server) routes(n Node) http.Handler {
 	})
 	handle(s, mux, "release", func(ctx context.Context, r ReleaseRequest, _ Watch) (*Released, error) { return n.Release(ctx, r) })
 	s.keeperRoutes(mux, n)
+	s.operatorRoutes(mux, n)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		newLines(w).send(line{Error: Errorf(Usage, "this node knows no operation %q: is it of another version?", r.URL.Path)})
 	})

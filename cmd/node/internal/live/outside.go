@@ -2,8 +2,10 @@ package live
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/host/build"
 	kprotocol "github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/profile"
@@ -18,8 +20,9 @@ import (
 // Outside asks the peers of a network without being one of them: nobody hears of it, and it answers nothing. Close ends it.
 type Outside struct {
 	*routing.Caller
-	host    host.Host
-	profile profile.Profile
+	host     host.Host
+	protocol protocol.ID
+	profile  profile.Profile
 }
 
 // Approach returns an Outside of the network that cfg says, that speaks codec's format; a network of IPFS nodes has no JSON.
@@ -44,7 +47,7 @@ func Approach(cfg Config, codec kprotocol.Codec) (*Outside, error) {
 		_ = h.Close()
 		return nil, classify(err)
 	}
-	return &Outside{Caller: c, host: h, profile: dialed}, nil
+	return &Outside{Caller: c, host: h, protocol: id, profile: dialed}, nil
 }
 
 // Close ends it and its host.
@@ -67,8 +70,21 @@ func (o *Outside) Take() func([][]byte) [][]byte {
 
 // Ask is Caller.Ask with errors for people.
 func (o *Outside) Ask(ctx context.Context, to peer.AddrInfo, req *kprotocol.Message) (*kprotocol.Message, error) {
+	if err := o.host.Connect(ctx, to); err != nil && ctx.Err() == nil {
+		return nil, control.Errorf(control.Failed, "cannot reach %s: %s; does that peer run, and is the address right?", to.ID, brief(err))
+	}
 	resp, err := o.Caller.Ask(ctx, to, req)
-	return resp, classify(err)
+	switch {
+	case err == nil:
+		return resp, nil
+	case errors.Is(err, kprotocol.ErrUnsupported):
+		return nil, control.Errorf(control.Failed, "%s does not serve %s: is it a client, or of another network? (--network, --protocol-prefix)", to.ID, o.protocol)
+	case errors.Is(err, kprotocol.ErrRefused):
+		return nil, control.Errorf(control.Failed, "%s refused %s: it does not do this, or not as often", to.ID, req.Type)
+	case errors.Is(err, kprotocol.ErrMalformed):
+		return nil, control.Errorf(control.Failed, "the answer of %s is no use: %s", to.ID, control.Line(err))
+	}
+	return nil, classify(err)
 }
 
 // identifyTime is how long a peer that has answered may take to say what it is.
@@ -101,5 +117,18 @@ func (o *Outside) Agent(id peer.ID) string {
 	return text
 }
 
-// Brief returns what went wrong in one line.
-func Brief(err error) string { return brief(err) }
+// Cause returns why a request failed, in a word.
+func Cause(err error) string {
+	for _, c := range []struct {
+		err  error
+		word string
+	}{
+		{kprotocol.ErrUnreachable, "unreachable"}, {kprotocol.ErrUnsupported, "unsupported"}, {kprotocol.ErrRefused, "refused"},
+		{kprotocol.ErrTimeout, "timeout"}, {kprotocol.ErrMalformed, "malformed"}, {kprotocol.ErrLocal, "local"},
+	} {
+		if errors.Is(err, c.err) {
+			return c.word
+		}
+	}
+	return "called off"
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"github.com/kdht/kdht/cmd/node/internal/spelling"
 	"reflect"
 	"strings"
 	"unicode"
@@ -108,7 +109,7 @@ func (p *parsing) expect(texts map[string]string, c *sim.Config) ([]Bound, error
 	for _, figure := range sorted(texts) {
 		path := "expect." + figure
 		if _, known := figureKinds[figure]; !known {
-			return nil, p.at(path, "a report has no such figure%s", didYouMean(figure, sorted(figureKinds)))
+			return nil, p.at(path, "a report has no such figure%s", spelling.DidYouMean(figure, sorted(figureKinds)))
 		}
 		b, err := parseBound(figure, texts[figure])
 		if err != nil {
@@ -170,7 +171,7 @@ func suggest(path []string) string {
 			elsewhere = append(elsewhere, k)
 		}
 	}
-	if near := didYouMean(name, here); near != "" || len(elsewhere) == 0 {
+	if near := spelling.DidYouMean(name, here); near != "" || len(elsewhere) == 0 {
 		return near
 	}
 	return ", did you mean " + elsewhere[0] + "?"

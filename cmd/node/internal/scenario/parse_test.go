@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"github.com/kdht/kdht/cmd/node/internal/spelling"
 	"os"
 	"reflect"
 	"slices"
@@ -187,7 +188,7 @@ func TestNearest(t *testing.T) {
 		"clean": "clean", "claen": "clean", "clea": "clean", "tarpit": "tarpits", "partitoin": "partition", "partition-restarts": "partition-restart",
 		"xyz": "", "": "", "p": "", "p5": "p50", strings.Repeat("clean", 50): "",
 	} {
-		if got := nearest(name, known); got != want {
+		if got := spelling.Nearest(name, known); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}

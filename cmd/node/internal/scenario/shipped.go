@@ -3,6 +3,7 @@ package scenario
 import (
 	"embed"
 	"fmt"
+	"github.com/kdht/kdht/cmd/node/internal/spelling"
 	"path"
 	"strings"
 )
@@ -27,7 +28,7 @@ func Names() []string {
 func Text(name string) ([]byte, error) {
 	text, err := shipped.ReadFile(path.Join("shipped", name+".toml"))
 	if err != nil || strings.ContainsAny(name, `/\`) {
-		near := didYouMean(name, Names())
+		near := spelling.DidYouMean(name, Names())
 		if near == "" {
 			near = fmt.Sprintf("; there are %s", strings.Join(Names(), ", "))
 		}

@@ -1,16 +1,17 @@
-package scenario
+// Package spelling guesses what somebody meant who wrote a name that is not known.
+package spelling
 
-// didYouMean names what is spelled most like name, if anything is.
-func didYouMean(name string, known []string) string {
-	if near := nearest(name, known); near != "" {
+// DidYouMean names what is spelled most like name, if anything is.
+func DidYouMean(name string, known []string) string {
+	if near := Nearest(name, known); near != "" {
 		return ", did you mean " + near + "?"
 	}
 	return ""
 }
 
-// nearest returns which of known is spelled most like name, or "" if none is
+// Nearest returns which of known is spelled most like name, or "" if none is
 // within a third of its length.
-func nearest(name string, known []string) string {
+func Nearest(name string, known []string) string {
 	if len(name) > 64 {
 		return ""
 	}
