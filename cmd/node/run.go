@@ -141,6 +141,11 @@ func (a *app) runNode(cmd *cobra.Command, f *runFlags) error {
 	if a.session.name == "" && strings.HasPrefix(place.Name, config.FirstName+"-") {
 		a.note("another node runs here already, so this one is %q: use it with --name %s", place.Name, place.Name)
 	}
+	return a.stay(ctx, n)
+}
+
+// stay joins the network, and waits until the node is to end.
+func (a *app) stay(ctx context.Context, n *live.Node) error {
 	joining, stop := context.WithCancel(ctx)
 	joined := make(chan struct{})
 	go func() {

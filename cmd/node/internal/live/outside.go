@@ -123,8 +123,12 @@ func Cause(err error) string {
 		err  error
 		word string
 	}{
-		{kprotocol.ErrUnreachable, "unreachable"}, {kprotocol.ErrUnsupported, "unsupported"}, {kprotocol.ErrRefused, "refused"},
-		{kprotocol.ErrTimeout, "timeout"}, {kprotocol.ErrMalformed, "malformed"}, {kprotocol.ErrLocal, "local"},
+		{kprotocol.ErrUnreachable, "unreachable"},
+		{kprotocol.ErrUnsupported, "unsupported"},
+		{kprotocol.ErrRefused, "refused"},
+		{kprotocol.ErrTimeout, "timeout"},
+		{kprotocol.ErrMalformed, "malformed"},
+		{kprotocol.ErrLocal, "local"},
 	} {
 		if errors.Is(err, c.err) {
 			return c.word

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"github.com/kdht/kdht/cmd/node/internal/spelling"
 	"reflect"
 	"strings"
 	"unicode"
 
+	"github.com/kdht/kdht/cmd/node/internal/spelling"
 	"github.com/kdht/kdht/routing/sim"
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"

@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"fmt"
-	"github.com/kdht/kdht/cmd/node/internal/spelling"
 	"os"
 	"reflect"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kdht/kdht/cmd/node/internal/spelling"
 	"github.com/kdht/kdht/routing/sim"
 )
 

@@ -3,9 +3,10 @@ package scenario
 import (
 	"embed"
 	"fmt"
-	"github.com/kdht/kdht/cmd/node/internal/spelling"
 	"path"
 	"strings"
+
+	"github.com/kdht/kdht/cmd/node/internal/spelling"
 )
 
 //go:embed shipped/*.toml
