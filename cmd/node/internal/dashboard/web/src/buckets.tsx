@@ -67,13 +67,13 @@ function Row({ bucket: b, compact, entry }: { bucket: Bucket; compact?: boolean;
       <span class="cells">
         {members.map((m) => <Cell key={m.id} m={m} compact={compact} tab={entry && m === inTab} />)}
         {Array.from({ length: free }, (_, i) => <i key={i} class="cell free" aria-hidden="true" />)}
-        {b.members.length > most && <small>+{b.members.length - most}</small>}
+        <small class="held">{b.members.length}/{b.room}</small>
       </span>
       <span class="waiting">
         {!compact && b.waiting.slice(-8).map((id) => <i key={id} class="cell replacement" title={`${short(id)}, waits for a place`} aria-hidden="true" />)}
         {b.waiting.length > 0 && <small>{compact ? `+${b.waiting.length}` : b.waiting.length}<span class="aloud"> replacements</span></small>}
       </span>
-      <span class={late ? "when late" : "when"}><span class="aloud">{b.members.length} of {b.room} places, refreshed </span>{b.refreshed ? ago(b.refreshed, at) : b.members.length > 0 ? "not yet" : "–"}</span>
+      <span class={late ? "when late" : "when"}><span class="aloud">refreshed </span>{b.refreshed ? ago(b.refreshed, at) : b.members.length > 0 ? "not yet" : "–"}</span>
     </li>
   );
 }

@@ -54,7 +54,7 @@ function options(width: number, lines: Line[]): uPlot.Options {
   return {
     width: Math.max(width, 100),
     height,
-    padding: [8, 4, 0, 0],
+    padding: [8, 26, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 } },
     legend: { show: false },
     scales: { y: { range: (_, _low, high) => [0, Math.max(1, high * 1.15)] } },

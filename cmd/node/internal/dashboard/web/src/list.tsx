@@ -23,9 +23,10 @@ export function purpose(l: Lookup): string {
 export function outcome(l: Lookup): string {
   if (!l.end) return "under way";
   if (l.end.error) return l.end.error;
-  if (l.end.holders.length && l.type !== "GET_VALUE") return `stored with ${l.end.holders.length}`;
+  if (l.type === "PUT_VALUE" || l.type === "ADD_PROVIDER") return `stored with ${l.end.holders.length}`;
   if (l.end.value) return "found";
-  if (l.end.providers) return l.type === "GET_PROVIDERS" ? plural(l.end.providers, "provider") : "found";
+  if (l.type === "GET_PROVIDERS") return plural(l.end.providers ?? 0, "provider");
+  if (l.end.providers) return "found";
   return `${l.end.closest.length} closest`;
 }
 

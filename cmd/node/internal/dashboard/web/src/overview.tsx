@@ -14,13 +14,13 @@ export function Overview() {
       <div class="columns">
         <Panel title="Requests a second" aside={<a href={to("traffic")}>Traffic</a>}><RateChart /></Panel>
         <Panel title="Network size" aside={<span class="quiet-text">{told()}</span>}><SizeChart /></Panel>
-        <Panel title="Routing table" aside={<a href={to("table")}>Table</a>}><BucketMap compact /></Panel>
         <div class="stack">
-        <Panel title="Latest lookups" aside={<a href={to("lookups")}>Lookups</a>}>
-          <LookupList rows={lookups.value.filter((l) => !l.upkeep).slice(-8).reverse()} empty="None since this page was opened. Try one under Lookups." link />
-        </Panel>
-        <Panel title="This node"><About /></Panel>
+          <Panel title="Routing table" aside={<a href={to("table")}>Table</a>}><BucketMap compact /></Panel>
+          <Panel title="This node"><About /></Panel>
         </div>
+        <Panel title="Latest lookups" aside={<a href={to("lookups")}>Lookups</a>}>
+          <LookupList rows={lookups.value.filter((l) => !l.upkeep).slice(-14).reverse()} empty="None since this page was opened. Try one under Lookups." link />
+        </Panel>
       </div>
     </>
   );
@@ -42,7 +42,7 @@ function Figures() {
       <Figure label="Asked of us" value={<>{rate(last?.[1] ?? 0)}<em>/s</em></>} more={`${traffic.value?.load[1] ?? 0} of ${traffic.value?.load[0] ?? 0} workers busy`} />
       <Figure label="Asked by us" value={<>{rate(last?.[2] ?? 0)}<em>/s</em></>} more={failing > 0 ? `${rate(failing)}/s fail` : "none fails"} />
       <Figure label="Values kept" value={count(s.values)} more={bytes(records.value?.bytes ?? 0)} />
-      <Figure label="Provider records" value={count(s.providers)} more={`${count(s.providing)} keys of our own`} />
+      <Figure label="Provider records" value={count(s.providers)} more={`${plural(s.providing, "key")} of our own`} />
       <Figure label="Up" value={span(s.uptime_s * 1000)} more={`${plural(s.operations, "operation")} under way`} />
     </dl>
   );

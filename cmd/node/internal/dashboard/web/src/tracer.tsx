@@ -144,7 +144,7 @@ function Peer({ m, s, on, look }: { m: Mark; s: Scales; on: boolean; look: (p: n
       <rect class="hit" x={s.x(first.from) - 6} y={y - 6} width={s.x(last.to) - s.x(first.from) + 12} height={12} />
       {m.asks.map((a) => <Request key={a.from} a={a} y={y} s={s} />)}
       {m.closest && <circle class="ring" cx={s.x(last.to)} cy={y} r={7.5} />}
-      {m.hop > 0 && <text x={s.x(first.from) - 3} y={y - 5} text-anchor="end">{m.hop}</text>}
+      {m.hop > 1 && <text x={s.x(first.from) - 3} y={y - 5} text-anchor="end">{m.hop}</text>}
     </g>
   );
 }
