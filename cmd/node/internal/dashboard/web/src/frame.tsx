@@ -78,8 +78,11 @@ function ThemeButton() {
 
 function Nav() {
   const held = throttle.value?.limited.length ?? 0;
+  const bar = useRef<HTMLElement>(null);
+  const s = screen.value;
+  useEffect(() => bar.current?.querySelector("[aria-current]")?.scrollIntoView({ inline: "nearest", block: "nearest" }), [s]);
   return (
-    <nav aria-label="Screens">
+    <nav aria-label="Screens" ref={bar}>
       <ul>
         {screens.map((s) => (
           <li key={s}>
