@@ -90,6 +90,17 @@ func NewDual(h host.Host, wan, lan []Option) (*dual.DHT, error) {
 // WithReport returns a context under which the next operation fills in r.
 func WithReport(ctx context.Context, r *Report) context.Context { return routing.WithReport(ctx, r) }
 
+// WithFinalReport returns a context under which PutValue and Provide, which return when half
+// of the k nearest peers hold the record, tell told what has become of it in the end; see
+// routing.WithFinalReport.
+func WithFinalReport(ctx context.Context, told func(Report, error)) context.Context {
+	return routing.WithFinalReport(ctx, told)
+}
+
+// Thorough returns a context under which PutValue and Provide return when all of the k
+// nearest live peers hold the record.
+func Thorough(ctx context.Context) context.Context { return routing.Thorough(ctx) }
+
 // WithoutCache returns a context under which operations ask peers themselves; see
 // routing.WithoutCache.
 func WithoutCache(ctx context.Context) context.Context { return routing.WithoutCache(ctx) }

@@ -35,12 +35,15 @@ func (d *DHT) providerKey(c cid.Cid) ([]byte, error) {
 }
 
 // Provide notes that we can serve c and, if announce is set, tells the k peers
-// nearest to it, now and again every 22 hours until StopProviding. The error
+// nearest to it, now and again every 22 hours until StopProviding. It returns as soon as
+// half of these have taken the announcement, and the others are told meanwhile
+// (WithFinalReport, Thorough). The error
 // wraps ErrNoPeers or ErrNotStored if no peer took the announcement; it is then
 // tried again by itself. So it is when ctx ends before: ctx bounds how long is
 // waited here, and only StopProviding ends the providing.
-func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) error {
-	FillReport(ctx, Report{})
+func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) (err error) {
+	s := d.storing(ctx)
+	defer s.end(&err)
 	key, err := d.providerKey(c)
 	if err != nil {
 		return err
@@ -51,7 +54,7 @@ func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) error {
 	if !announce {
 		return nil
 	}
-	_, err = d.run(ctx, key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+	err = s.run(ctx, key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.Provide(now, key, done)
 	})
 	if again := d.keepProviding(key, err == nil); err == nil {

@@ -69,10 +69,12 @@ func (d *DHT) valueOptions(key string, opts []core.Option) (chosen valueChoice, 
 // PutValue stores value under key on the k peers nearest to it, and here. It is
 // refused if it is invalid or if a better value is stored here. The error wraps
 // ErrNoPeers or ErrNotStored if no other peer holds it now; then only our own
-// store does. With routing.Offline it is stored here alone. With Republish it is put
+// store does. It returns as soon as half of the k hold it; the others are given it
+// meanwhile (WithFinalReport, Thorough). With routing.Offline it is stored here alone. With Republish it is put
 // again, soon if nobody took it.
-func (d *DHT) PutValue(ctx context.Context, key string, value []byte, opts ...core.Option) error {
-	FillReport(ctx, Report{})
+func (d *DHT) PutValue(ctx context.Context, key string, value []byte, opts ...core.Option) (err error) {
+	s := d.storing(ctx)
+	defer s.end(&err)
 	chosen, err := d.valueOptions(key, opts)
 	if err != nil {
 		return err
@@ -84,7 +86,7 @@ func (d *DHT) PutValue(ctx context.Context, key string, value []byte, opts ...co
 		return outcome(ctx, err)
 	}
 	rec.TimeReceived = now.UTC().AppendFormat(nil, time.RFC3339Nano)
-	_, err = d.run(ctx, rec.Key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+	err = s.run(ctx, rec.Key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.Store(now, rec, done)
 	})
 	if chosen.republish {

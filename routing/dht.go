@@ -51,6 +51,7 @@ type DHT struct {
 	changed signal // the table or the connections have changed
 	turns   *turns
 	watched watched
+	rests   rests
 	life
 }
 
@@ -215,6 +216,7 @@ func (d *DHT) Close() error {
 		<-d.done
 		return d.err
 	}
+	d.rests.wait()
 	d.farewell()
 	close(d.closing)
 	d.end()

@@ -206,7 +206,7 @@ func TestLiveOverlay(t *testing.T) {
 		c.each(t, func(i int, n *liveNode) error {
 			values[i] = []byte(keys[i])
 			var report Report
-			err := n.PutValue(WithReport(t.Context(), &report), store.ImmKey(values[i]), values[i])
+			err := n.PutValue(Thorough(WithReport(t.Context(), &report)), store.ImmKey(values[i]), values[i])
 			if n := len(report.Holders); err == nil && (n < 20 || n > 22 || asksAll(i) && n > 20) { // one nearer may be heard of late
 				err = fmt.Errorf("%d holders", len(report.Holders))
 			}

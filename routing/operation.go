@@ -17,7 +17,8 @@ import (
 // bounds of one query.
 type operation struct {
 	dht     *DHT
-	id      uint64 // the loop's; no other of this DHT has it
+	id      uint64           // the loop's; no other of this DHT has it
+	query   kademlia.QueryID // the loop's
 	ctx     context.Context
 	key     []byte               // what is looked up
 	lookups *lookupEvents        // nil if nobody wants them
@@ -40,13 +41,26 @@ func (d *DHT) run(ctx context.Context, key []byte, start starter) (kademlia.Resu
 	}
 	within, cancel := d.within(ctx)
 	defer cancel()
-	op := &operation{dht: d, ctx: within, key: key, lookups: registration(ctx), result: make(chan kademlia.Result, 1), wake: make(chan struct{}, 1)}
-	r, err := op.run(start)
-	FillReport(ctx, r.Report)
-	if errors.Is(err, ErrNoPeers) && d.loop.node.View().Len() == 0 {
-		err = d.whyNotReady()
+	op := d.operation(within, key)
+	if err := op.post(start); err != nil {
+		return kademlia.Result{}, outcome(ctx, err)
 	}
-	return r, outcome(ctx, err)
+	r, err := op.await(within.Done(), nil)
+	FillReport(ctx, r.Report)
+	return r, outcome(ctx, d.explained(err))
+}
+
+// operation returns one that looks key up and ends with ctx.
+func (d *DHT) operation(ctx context.Context, key []byte) *operation {
+	return &operation{dht: d, ctx: ctx, key: key, lookups: registration(ctx), result: make(chan kademlia.Result, 1), wake: make(chan struct{}, 1)}
+}
+
+// explained is err, or why there is nobody to ask.
+func (d *DHT) explained(err error) error {
+	if errors.Is(err, ErrNoPeers) && d.loop.node.View().Len() == 0 {
+		return d.whyNotReady()
+	}
+	return err
 }
 
 // within returns ctx, ended also by the DHT's end.
@@ -56,26 +70,34 @@ func (d *DHT) within(ctx context.Context) (context.Context, context.CancelFunc) 
 	return ctx, func() { stop(); cancel() }
 }
 
-func (op *operation) run(start starter) (kademlia.Result, error) {
-	var id kademlia.QueryID // the loop's
+// post has the loop start the operation's query. If there is an error its turn is given back.
+func (op *operation) post(start starter) error {
 	d := op.dht
 	err := d.loop.post(func(now time.Time) {
-		id = d.observers.start(op, func(done func(time.Time, kademlia.Result)) kademlia.QueryID {
+		op.query = d.observers.start(op, func(done func(time.Time, kademlia.Result)) kademlia.QueryID {
 			return op.begin(now, start, done)
 		})
 	})
 	if err != nil {
 		d.turns.give(false)
-		return kademlia.Result{}, err
 	}
-	cancelled := op.ctx.Done()
+	return err
+}
+
+// await delivers what the query finds until it ends, or until half brings what there is by
+// then. When cancelled is closed the query is called off.
+func (op *operation) await(cancelled <-chan struct{}, half <-chan kademlia.Result) (kademlia.Result, error) {
+	d := op.dht
 	for {
 		select {
 		case <-op.wake:
 			op.deliver()
 		case <-cancelled:
 			cancelled = nil
-			_ = d.loop.post(func(now time.Time) { d.loop.node.Cancel(now, id) })
+			_ = d.loop.post(func(now time.Time) { d.loop.node.Cancel(now, op.query) })
+		case r := <-half:
+			op.deliver()
+			return r, nil
 		case r := <-op.result:
 			op.deliver()
 			return r, r.Err

@@ -62,7 +62,7 @@ func TestOverlayInMemory(t *testing.T) {
 		w := newWorld(t)
 		dhts, _ := w.overlay(30, withNumbers(t))
 		var report Report
-		if err := dhts[3].PutValue(WithReport(t.Context(), &report), "/v/a", []byte("1")); err != nil {
+		if err := dhts[3].PutValue(Thorough(WithReport(t.Context(), &report)), "/v/a", []byte("1")); err != nil {
 			t.Fatal(err)
 		}
 		if len(report.Holders) != 20 || report.Failed.Total() != 0 || report.Hops == 0 {

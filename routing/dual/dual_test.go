@@ -171,8 +171,14 @@ func TestValuesOfBoth(t *testing.T) {
 	var report dual.Report
 	var sum routing.Report
 	ctx := routing.WithReport(dual.WithReport(t.Context(), &report), &sum)
+	ends := 0
+	var whole routing.Report
+	ctx = routing.WithFinalReport(ctx, func(r routing.Report, err error) { ends, whole = ends+1, r })
 	if err := d.PutValue(ctx, "/v/a", []byte("1")); err != nil {
 		t.Fatal(err)
+	}
+	if ends != 1 || len(whole.Holders) != 2 {
+		t.Errorf("told %d times of the end: %+v", ends, whole)
 	}
 	if kept(t, w, "/v/a") != "1" || kept(t, l, "/v/a") != "1" {
 		t.Error("the value is not in both networks")

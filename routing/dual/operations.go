@@ -73,14 +73,18 @@ func (d *DHT) GetPublicKey(ctx context.Context, id peer.ID) (crypto.PubKey, erro
 
 // PutValue stores a value in both networks. It is enough that one takes it.
 func (d *DHT) PutValue(ctx context.Context, key string, value []byte, opts ...core.Option) error {
-	put := func(side *routing.DHT, ctx context.Context) error { return side.PutValue(ctx, key, value, opts...) }
+	ends := newEnds(ctx)
+	put := func(side *routing.DHT, ctx context.Context) error {
+		return side.PutValue(ends.under(ctx), key, value, opts...)
+	}
 	return both(ctx, d, effect(put), nil).err(ctx)
 }
 
 // Provide announces in both networks that we can serve c. It is enough that one
 // takes it; in the other it is tried again by itself.
 func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) error {
-	provide := func(side *routing.DHT, ctx context.Context) error { return side.Provide(ctx, c, announce) }
+	ends := newEnds(ctx)
+	provide := func(side *routing.DHT, ctx context.Context) error { return side.Provide(ends.under(ctx), c, announce) }
 	return both(ctx, d, effect(provide), nil).err(ctx)
 }
 

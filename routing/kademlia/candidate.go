@@ -18,7 +18,6 @@ type candidate struct {
 	contact *Contact
 	hop     uint16 // requests on the chain of referrals that led here, itself included
 	state   progress
-	given   bool // take has returned it
 	lost    bool // could not be reached under the addresses known
 	retried bool // has been given another chance, under others
 	named   namers
@@ -28,6 +27,16 @@ type candidate struct {
 	asked   instant // when it was asked
 	payer   uint8   // whose account a dial to it is on; 0: nobody's
 	tracks
+	copying
+}
+
+// copying is what is known of a candidate for whom there is a record.
+type copying struct {
+	given   bool    // it has been given the record
+	gave    instant // when, if that was before the walk's end
+	nearby  uint8   // answers of peers next to the target that have named it, one counting for many where it is known how large the network is
+	holds   bool    // it has taken the record
+	refused bool    // it has not, and is of no use
 }
 
 // out reports whether the candidate is not counted on.

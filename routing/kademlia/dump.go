@@ -40,7 +40,7 @@ func (n *Node) Queries() []QueryInfo {
 			info.Waiting = q.lookup.count(asking) + q.lookup.count(slow)
 		}
 		if q.spread != nil {
-			info.Waiting += q.spread.inFlight
+			info.Waiting += q.spread.waiting()
 		}
 		all = append(all, info)
 	}

@@ -46,7 +46,7 @@ func TestQueriesSayWhoseTheyAre(t *testing.T) {
 func TestReportsSideBySide(t *testing.T) {
 	one := Report{
 		Asked: 9, Answered: 3, Failed: Failures{Unreachable: 1, Refused: 1, Timeout: 1, Malformed: 1, Unsupported: 1, Local: 1},
-		Holders: []peer.ID{"a", "b"}, Hops: 3, Dense: true, Region: 7, Joined: true, Recalled: true, Duration: time.Second,
+		Holders: []peer.ID{"a", "b"}, Hops: 3, Dense: true, Region: 7, Joined: true, Recalled: true, Partial: true, Duration: time.Second,
 	}
 	for _, v := range []reflect.Value{reflect.ValueOf(one), reflect.ValueOf(one.Failed)} {
 		for i := range v.NumField() {
@@ -63,7 +63,7 @@ func TestReportsSideBySide(t *testing.T) {
 	other.Holders, other.Hops, other.Duration = []peer.ID{"b", "c"}, 2, time.Minute
 	want := Report{
 		Asked: 18, Answered: 6, Failed: Failures{Unreachable: 2, Refused: 2, Timeout: 2, Malformed: 2, Unsupported: 2, Local: 2},
-		Holders: []peer.ID{"a", "b", "c"}, Hops: 3, Dense: true, Region: 14, Joined: true, Recalled: true, Duration: time.Minute,
+		Holders: []peer.ID{"a", "b", "c"}, Hops: 3, Dense: true, Region: 14, Joined: true, Recalled: true, Partial: true, Duration: time.Minute,
 	}
 	if got := one.Beside(&other); !reflect.DeepEqual(got, want) || len(one.Holders) != 2 || one.Asked != 9 {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -4,21 +4,26 @@ import (
 	"time"
 
 	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/protocol/keyspace"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // maxGiven bounds the copies under way to peers beyond the k nearest.
 const maxGiven = 2 * maxReplicas
 
-// fanout gives one message to the k nearest live peers of a walk. A peer that
-// fails drops out of the walk, which then goes on to the next nearest: dead
-// peers cost requests and not replicas.
+// fanout gives one message to the k nearest live peers of a walk, once each, to some of them
+// before the walk is over (early.go). A peer that fails drops out of the walk, which then
+// goes on to the next nearest: dead peers cost requests and not replicas.
+//
+// Invariant: open are those who have been given it and are waited for; who fails the walk
+// meanwhile is not waited for any more.
 type fanout struct {
-	query    *query
-	message  *protocol.Message
-	extra    []*Contact // to be given it besides the k nearest
-	inFlight int
-	holders  []peer.ID
+	query   *query
+	message *protocol.Message
+	extra   []*Contact // to be given it besides the k nearest
+	open    map[keyspace.Key]struct{}
+	given   int // to how many
+	holders []peer.ID
 }
 
 // step hands out what can be handed out, lets the walk go on where it must, and
@@ -28,14 +33,16 @@ func (f *fanout) step(now time.Time) {
 	for c := q.lookup.take(); c != nil; c = q.lookup.take() {
 		f.give(now, c)
 	}
-	for len(f.extra) > 0 && f.inFlight < maxGiven {
+	for len(f.extra) > 0 && f.waiting() < maxGiven {
 		c := f.extra[0]
 		f.extra = f.extra[1:]
-		f.give(now, c)
+		if !q.lookup.given(&c.Key) {
+			f.give(now, c)
+		}
 	}
 	q.ask(now)
 	switch {
-	case f.inFlight > 0 || !q.lookup.Done():
+	case f.waiting() > 0 || !q.lookup.Done():
 	case q.widen():
 		f.step(now)
 	default:
@@ -43,12 +50,28 @@ func (f *fanout) step(now time.Time) {
 	}
 }
 
+// waiting returns how many are waited for.
+func (f *fanout) waiting() int { return len(f.open) }
+
 func (f *fanout) give(now time.Time, c *Contact) {
 	q := f.query
-	f.inFlight++
+	if f.open == nil {
+		f.open = make(map[keyspace.Key]struct{}, q.node.cfg.K)
+	}
+	f.open[c.Key] = struct{}{}
+	if f.given++; f.given == 1 {
+		q.node.cfg.Trace.storing(q.id, f.message)
+	}
 	q.report.Asked++
 	q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
-	q.node.requests.sendPatiently(now, c, f.message, f)
+	q.node.requests.sendPatiently(now, c, f.message, f, q.spread == nil)
+}
+
+// forsake has a peer that the walk has given up not be waited for.
+func (f *fanout) forsake(key *keyspace.Key) {
+	if f != nil {
+		delete(f.open, *key)
+	}
 }
 
 // answered implements asker: the peer holds the record.
@@ -59,18 +82,19 @@ func (f *fanout) answered(now time.Time, r *request, _ *protocol.Message, late b
 		return
 	}
 	q.report.Answered++
-	if q.lookup.believes(&from.Key) {
+	if q.lookup.onWord(&from.Key) {
 		q.kept(from)
 	}
 	q.lookup.Reached(&from.Key)
+	q.lookup.took(&from.Key, q.spread == nil)
 	q.node.cfg.Trace.answered(q.id, from, nil)
 	f.holders = append(f.holders, from.ID)
 	if late {
 		q.report.Failed.Timeout--
-		return
 	}
-	f.inFlight--
-	f.step(now)
+	delete(f.open, from.Key)
+	q.halfway(now)
+	q.step(now)
 }
 
 // failed implements asker: the next nearest takes the peer's place.
@@ -83,17 +107,21 @@ func (f *fanout) failed(now time.Time, r *request, err error) {
 		return
 	}
 	q.report.Failed.count(err)
-	if q.lookup.believes(&to.Key) {
+	if q.lookup.onWord(&to.Key) {
 		q.broken(r, err)
 	}
 	q.node.cfg.Trace.failed(q.id, to, err)
 	q.lookup.Dropped(&to.Key)
-	f.inFlight--
-	f.step(now)
+	delete(f.open, to.Key)
+	q.step(now)
 }
 
-// slow implements asker: a store is waited for.
-func (f *fanout) slow(time.Time, *Contact) {}
+// slow implements asker: a store is waited for, but tells the walk something.
+func (f *fanout) slow(now time.Time, _ *Contact) {
+	if q := f.query; !q.finished && q.spread == nil {
+		q.step(now)
+	}
+}
 
 // silent implements asker.
 func (f *fanout) silent(now time.Time, r *request) { f.query.node.suspect(now, r, errSilent) }

@@ -46,6 +46,7 @@ func (l *Lookup) near(key *keyspace.Key) bool {
 func (l *Lookup) Dropped(key *keyspace.Key) {
 	if i, known := l.find(key); known {
 		l.settle(i, failed)
+		l.candidates[i].refused = true
 		l.distrust()
 	}
 }

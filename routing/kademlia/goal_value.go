@@ -183,8 +183,8 @@ func (*store) regional() bool { return true }
 func (g *store) walked(*query) *protocol.Message { return g.message() }
 
 func (g *store) fill(_ time.Time, q *query, r *Result) {
-	if q.spread != nil {
-		r.Report.Holders = append([]peer.ID{}, q.spread.holders...)
+	if copies := q.copies(); q.spread != nil || len(copies) > 0 {
+		r.Report.Holders = append([]peer.ID{}, copies...)
 	}
 	switch {
 	case r.Err != nil || len(r.Report.Holders) > 0:

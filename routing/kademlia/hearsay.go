@@ -121,7 +121,7 @@ func (q *query) consider(now time.Time) {
 // credible reports whether the candidate may be believed in. The target itself is not: who
 // looks for it wants to know.
 func (c *candidate) credible(target *keyspace.Key) bool {
-	return c.namings >= leastVouchers && (c.state == heard || c.state == asking || c.state == slow) && c.contact.HasAddrs() && c.contact.Key != *target
+	return (c.namings >= leastVouchers || c.holds) && (c.state == heard || c.state == asking || c.state == slow) && c.contact.HasAddrs() && c.contact.Key != *target
 }
 
 // there reports whether the candidate counts as found: it has answered, or is believed in.
@@ -183,13 +183,20 @@ func (l *Lookup) confirmed() (n int) {
 func (l *Lookup) deaths(p *patience) float64 {
 	odds := 1.0
 	for i := range l.candidates {
-		switch c := &l.candidates[i]; c.state {
-		case answered:
+		since := instant(0)
+		switch c := &l.candidates[i]; {
+		case c.state == answered || c.holds:
 			odds *= 1 - deadShare
-		case asking, slow:
-			late := p.longer(time.Duration(l.now - c.asked))
-			odds *= (deadShare + (1-deadShare)*late) / late
+			continue
+		case c.state == asking || c.state == slow:
+			since = c.asked
+		case c.state == heard && c.gave != 0:
+			since = c.gave
+		default:
+			continue
 		}
+		late := p.longer(time.Duration(l.now - since))
+		odds *= (deadShare + (1-deadShare)*late) / late
 	}
 	return odds
 }

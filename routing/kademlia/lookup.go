@@ -183,10 +183,10 @@ func (l *Lookup) pick(of pathSet) int {
 			late++
 			continue
 		case c.state == heard && c.contact.HasAddrs():
-			if at := l.fastest(i); at > i && l.dials.open(&l.candidates[at]) {
+			if at := l.fastest(i); at > i && l.open(&l.candidates[at]) {
 				return at
 			}
-			if !l.surplus(i) && l.dials.open(c) {
+			if !l.surplus(i) && l.open(c) {
 				return i
 			}
 			c.state = barred
@@ -201,7 +201,7 @@ func (l *Lookup) pick(of pathSet) int {
 	if bare < 0 || l.slots > 0 {
 		return -1
 	}
-	if !l.dials.open(&l.candidates[bare]) {
+	if !l.open(&l.candidates[bare]) {
 		l.candidates[bare].state = barred
 		return l.pick(of)
 	}
@@ -302,7 +302,9 @@ func (l *Lookup) Answered(key *keyspace.Key, closer []*Contact) (hop int) {
 	if !known {
 		return 0
 	}
-	l.settle(i, answered)
+	if !l.candidates[i].refused {
+		l.settle(i, answered)
+	}
 	l.reached(i)
 	hop = int(l.candidates[i].hop)
 	for _, c := range closer {

@@ -96,6 +96,20 @@ func (n *Node) leastSize(now time.Time) float64 {
 	return all[(len(all)-1)/4]
 }
 
+// leastSamples is how many samples make it known how large the network is at the most.
+const leastSamples = 4
+
+// mostSize returns how many peers the network has at the most: three in four samples say
+// fewer, and our own neighbourhood, which is never out of date, no more. 0 if they are too few
+// to tell.
+func (n *Node) mostSize(now time.Time) float64 {
+	all := n.sizes(now)
+	if len(all) < leastSamples {
+		return 0
+	}
+	return max(all[3*(len(all)-1)/4], n.sizeAround(), float64(n.table.View().Len()))
+}
+
 // sizes returns what each sample says, the least first.
 func (n *Node) sizes(now time.Time) []float64 {
 	all := make([]float64, 0, maxSamples+1)

@@ -58,8 +58,8 @@ func TestStoreAndFindAcrossTheNetwork(t *testing.T) {
 		writer, reader := w.order[w.rng.IntN(200)], w.order[w.rng.IntN(200)]
 		rec := protocol.Record{Key: fmt.Appendf(nil, "/v/%d", i), Value: []byte("value")}
 		r := w.await(writer, func(done func(time.Time, Result)) { writer.node.Store(w.now, rec, done) })
-		if r.Err != nil || !slices.Equal(sorted(r.Report.Holders), sorted(w.closest(rec.Key, 20, writer.contact.ID))) {
-			t.Fatalf("put %d: %v, holders are not the true 20 closest", i, r.Err)
+		if r.Err != nil || len(r.Report.Holders) > 20+2 || !holdAll(r.Report.Holders, w.closest(rec.Key, 20, writer.contact.ID)) {
+			t.Fatalf("put %d: %v, holders are not the true 20 closest and a few that were given it too early: %+v", i, r.Err, r.Report)
 		}
 		r = w.await(reader, func(done func(time.Time, Result)) {
 			reader.node.FindValue(w.now, rec.Key, ValueOptions{Quorum: 1}, done)
@@ -69,7 +69,7 @@ func TestStoreAndFindAcrossTheNetwork(t *testing.T) {
 		}
 		key := fmt.Appendf(nil, "content %d", i)
 		r = w.await(writer, func(done func(time.Time, Result)) { writer.node.Provide(w.now, key, done) })
-		if r.Err != nil || len(r.Report.Holders) != 20 {
+		if r.Err != nil || len(r.Report.Holders) < 20 || len(r.Report.Holders) > 20+2 {
 			t.Fatalf("provide %d: %d holders, %v", i, len(r.Report.Holders), r.Err)
 		}
 		if reader == writer {
@@ -87,10 +87,9 @@ func TestStoreAndFindAcrossTheNetwork(t *testing.T) {
 	w.checkAskedOnce()
 }
 
-func sorted(ids []peer.ID) []peer.ID {
-	ids = slices.Clone(ids)
-	slices.Sort(ids)
-	return ids
+// holdAll reports whether holders has all of ids.
+func holdAll(holders, ids []peer.ID) bool {
+	return !slices.ContainsFunc(ids, func(id peer.ID) bool { return !slices.Contains(holders, id) })
 }
 
 // A quarter of the network dies at once, some refusing and some hanging: the
@@ -113,7 +112,7 @@ func TestDeadPeersCostRequestsNotReplicas(t *testing.T) {
 		m := w.order[8*w.rng.IntN(len(w.order)/8)]
 		rec := protocol.Record{Key: fmt.Appendf(nil, "/v/%d", i), Value: []byte("v")}
 		r := w.await(m, func(done func(time.Time, Result)) { m.node.Store(w.now, rec, done) })
-		if n := len(r.Report.Holders); n < 20 || n > 22 { // one nearer may answer late, and is given it, too
+		if n := len(r.Report.Holders); n < 20 || n > 20+2 { // one nearer may answer late, and is given it, too; some are given it too early
 			t.Errorf("put %d reached %d holders: %v", i, len(r.Report.Holders), r.Err)
 		}
 		for _, id := range w.closest(rec.Key, 20, m.contact.ID) {

@@ -311,6 +311,5 @@ func (n *Node) spread(now time.Time, m *protocol.Message, targets []*Contact, do
 	q.lookup = walkedLookup(q.target, targets)
 	q.widened = true // there are no others to give it to
 	q.spread = &fanout{query: q, message: m}
-	n.cfg.Trace.storing(q.id, m)
 	q.spread.step(now)
 }

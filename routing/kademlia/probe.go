@@ -165,7 +165,7 @@ func (p *prober) overdue(now time.Time) {
 func (p *prober) send(now time.Time, c *Contact, a *probe) {
 	p.inFlight++
 	m := &protocol.Message{Type: protocol.FindNode, Key: c.Peer.ID, ClusterLevel: 1}
-	p.node.requests.sendPatiently(now, c, m, a)
+	p.node.requests.sendPatiently(now, c, m, a, false)
 }
 
 // never is when nobody is waited for.

@@ -32,6 +32,7 @@ type query struct {
 	done    func(now time.Time, r Result)
 	region  *regionWalk // set when more than the k nearest are asked, or given a record
 	milestones
+	headway
 }
 
 // manner is how a query is made.
@@ -96,6 +97,7 @@ func (q *query) start(now time.Time) {
 		q.finish(now, ErrNoPeers)
 		return
 	}
+	q.prepare()
 	q.step(now)
 }
 
@@ -121,6 +123,7 @@ func (q *query) step(now time.Time) {
 	}
 	q.consider(now)
 	q.ask(now)
+	q.hasten(now)
 	switch {
 	case !q.lookup.Done():
 		q.lookAround(now)
@@ -185,7 +188,7 @@ func (q *query) widen() bool {
 // to its end, so that what it found is worth remembering.
 func (q *query) endWalk(now time.Time, complete bool) {
 	n := q.node
-	if complete && q.lookup.count(answered) == 0 {
+	if complete && q.report.Answered == 0 {
 		q.finish(now, ErrNoAnswer)
 		return
 	}
@@ -202,8 +205,11 @@ func (q *query) endWalk(now time.Time, complete bool) {
 		return
 	}
 	q.lookup.distrust() // whoever takes the place of one that fails is asked first
-	q.spread = &fanout{query: q, message: m}
-	n.cfg.Trace.storing(q.id, m)
+	q.spread = q.early
+	if q.spread == nil {
+		q.spread = &fanout{query: q}
+	}
+	q.spread.message = m
 	if q.region != nil {
 		q.spread.extra, q.region.found = q.region.found, nil
 	}
@@ -226,6 +232,7 @@ func (q *query) answered(now time.Time, r *request, m *protocol.Message, late bo
 	closer := q.heard(m)
 	q.node.cfg.Trace.answered(q.id, from, closer)
 	hop := q.lookup.Answered(&from.Key, closer)
+	q.neighbours(now, from, m)
 	q.lookup.by = 0
 	q.lookup.follow(nil)
 	q.report.Hops = max(q.report.Hops, hop)
@@ -252,6 +259,7 @@ func (q *query) failed(now time.Time, r *request, err error) {
 	}
 	q.report.Failed.count(err)
 	q.node.cfg.Trace.failed(q.id, to, err)
+	q.early.forsake(&to.Key)
 	q.lookup.Failed(&to.Key, errors.Is(err, protocol.ErrUnreachable))
 	if errors.Is(err, protocol.ErrRefused) || errors.Is(err, protocol.ErrMalformed) || errors.Is(err, protocol.ErrUnsupported) {
 		q.lookup.Reached(&to.Key)
@@ -279,12 +287,17 @@ func Taken(k int) protocol.Bounds {
 	return protocol.Bounds{Closer: max(protocol.MaxAnswerPeers, k+1), Providers: maxProvidersTaken, Addrs: maxAddrsRead}
 }
 
+// looked returns those named in an answer that are looked at.
+func (q *query) looked(m *protocol.Message) []protocol.Peer {
+	return m.CloserPeers[:min(len(m.CloserPeers), Taken(q.node.cfg.K).Closer)]
+}
+
 // heard returns the contacts among an answer's closer peers that are news, to be
 // added as what one more peer has named.
 func (q *query) heard(m *protocol.Message) []*Contact {
 	q.lookup.by = q.lookup.dials.namer()
 	q.lookup.answers++
-	peers := m.CloserPeers[:min(len(m.CloserPeers), Taken(q.node.cfg.K).Closer)]
+	peers := q.looked(m)
 	closer := q.closer[:0]
 	for i := range peers {
 		p := &peers[i]

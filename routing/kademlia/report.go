@@ -69,6 +69,8 @@ type Report struct {
 	// Joined says that the figures are those of another's lookup for the same, which was
 	// under way; Recalled that one had just ended, so that nobody was asked.
 	Joined, Recalled bool
+	// Partial says that the operation goes on: more peers may come to hold the record.
+	Partial bool
 	// Duration is from the call to the result.
 	Duration time.Duration
 }
@@ -91,7 +93,7 @@ func (r Report) Beside(o *Report) Report {
 	}
 	r.Hops, r.Duration = max(r.Hops, o.Hops), max(r.Duration, o.Duration)
 	r.Dense, r.Region = r.Dense || o.Dense, r.Region+o.Region
-	r.Joined, r.Recalled = r.Joined || o.Joined, r.Recalled || o.Recalled
+	r.Joined, r.Recalled, r.Partial = r.Joined || o.Joined, r.Recalled || o.Recalled, r.Partial || o.Partial
 	return r
 }
 

@@ -82,9 +82,14 @@ func (rs *requests) send(now time.Time, to *Contact, m *protocol.Message, a aske
 }
 
 // sendPatiently is send with as much patience as there is: for what decides about a
-// peer and not only about one walk.
-func (rs *requests) sendPatiently(now time.Time, to *Contact, m *protocol.Message, a asker) {
-	rs.await(now, to, m, a, rs.timing.Slot, rs.timing.GiveUp)
+// peer and not only about one walk. alert says that the asker is to be told when
+// others would have answered.
+func (rs *requests) sendPatiently(now time.Time, to *Contact, m *protocol.Message, a asker, alert bool) {
+	slot := rs.timing.Slot
+	if alert {
+		slot, _ = rs.patienceWith(now, to)
+	}
+	rs.await(now, to, m, a, slot, rs.timing.GiveUp)
 }
 
 func (rs *requests) await(now time.Time, to *Contact, m *protocol.Message, a asker, slot, giveUp time.Duration) {

@@ -19,6 +19,10 @@ type walk interface {
 type production struct{}
 
 func (production) start(r *run, w *watched, key []byte) {
+	if r.cfg.Measure.Stores {
+		r.announces(w, key)
+		return
+	}
 	r.checks.starting = w
 	n := r.members[w.id.who].node
 	n.Afresh(func() kademlia.QueryID { return n.FindNode(r.time(w.id.who), key, w.done) }) // what is looked at is walks
@@ -65,8 +69,9 @@ const (
 
 // inquiry is a request of a baseline under way.
 type inquiry struct {
-	from *baseline
-	who  int32
+	from       *baseline
+	who        int32
+	announcing *announcement // nil: it asks
 }
 
 func (baseline) start(r *run, w *watched, key []byte) {
@@ -148,7 +153,7 @@ func (b *baseline) ask(i int) {
 	b.report.Asked++
 	r.inquiries.last++
 	id := kademlia.RequestID(baselineRequest | r.inquiries.last)
-	r.inquiries.open[id] = inquiry{b, b.list[i].who}
+	r.inquiries.open[id] = inquiry{from: b, who: b.list[i].who}
 	r.acting, r.checks.asking = b.watched.id.who, b.watched
 	r.Send(id, r.members[b.list[i].who].contact, b.request)
 	r.checks.asking = nil
@@ -207,6 +212,9 @@ func (b *baseline) finish() {
 	if len(res.Closest) == 0 {
 		res.Err = kademlia.ErrNoPeers
 	}
+	if b.run.cfg.Measure.Stores {
+		b.announce(res.Closest)
+	}
 	b.watched.done(b.run.time(b.watched.id.who), res)
 }
 
@@ -220,7 +228,11 @@ type inquiries struct {
 func (r *run) inquired(fl *flight, alive bool) {
 	q := r.inquiries.open[fl.id]
 	delete(r.inquiries.open, fl.id)
-	if alive && q.from != nil {
+	switch {
+	case !alive || q.from == nil:
+	case q.announcing != nil:
+		q.announcing.heardBack(q.who, fl.err)
+	default:
 		q.from.heardBack(q.who, fl.resp, fl.err)
 	}
 }

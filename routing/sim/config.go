@@ -46,6 +46,11 @@ type Measure struct {
 	// From leaves the lookups that start within so long of the first out of the
 	// report, so that it tells of the time after a fault.
 	From time.Duration
+	// Stores has the run's lookups announce a provider each, half of them as nodes do,
+	// the others, with Compare, as most deployed peers do it. The figures of Lookups are
+	// then of announcements, which end when half of the k nearest hold them, those of a
+	// baseline when its lookup does: it need not wait for anybody to take what it sends.
+	Stores bool
 	// Memory measures the heap per node, which costs two garbage collections.
 	Memory bool
 }

@@ -36,6 +36,7 @@ type checks struct {
 	broken     int
 	busy       map[int32]int // lookups under way by member
 	departures departures
+	storage    storage
 }
 
 type lookupID struct {

@@ -81,6 +81,7 @@ func (r *run) Send(id kademlia.RequestID, to *kademlia.Contact, req *protocol.Me
 		r.net.probes++
 	}
 	r.countPurpose(to, req)
+	r.hands(target, req)
 	r.hash(uint64(r.now), uint64(who)<<32|uint64(uint32(target)), uint64(req.Type), head(req.Key))
 	switch {
 	case target < 0:

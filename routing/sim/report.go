@@ -40,6 +40,8 @@ type Report struct {
 type Aftermath struct {
 	Kept *Kept      `json:",omitempty"`
 	Back *Recovered `json:",omitempty"`
+	// Stored and BaselineStored tell of announcements.
+	Stored, BaselineStored *Stored `json:",omitempty"`
 }
 
 // Checked is what went wrong: what was to, and what was not.
@@ -95,7 +97,7 @@ func (r *run) report(wall time.Duration) Report {
 	rep := Report{
 		Seed: r.cfg.Seed, Nodes: r.upNow(), Virtual: time.Duration(r.now), Events: r.events, Wall: wall,
 		Trace: fmt.Sprintf("%016x", r.digest), Traffic: Traffic{Requests: r.net.sent, Probes: r.net.probes, Dials: r.net.dials},
-		Table: r.tables(1000), Aftermath: Aftermath{r.records.kept(), r.back()},
+		Table: r.tables(1000), Aftermath: Aftermath{r.records.kept(), r.back(), r.checks.storage.stored(0), r.checks.storage.stored(1)},
 		Checked: Checked{Fired: make(map[string]uint64), Broken: r.checks.broken, Violations: r.checks.violations},
 		Series:  r.series.slices(r),
 	}
@@ -224,6 +226,8 @@ func (rep *Report) WriteText(w io.Writer) error {
 	if rep.Baseline != nil {
 		e.lookups("baseline", rep.Baseline)
 	}
+	e.stored("stores  ", rep.Stored)
+	e.stored("baseline", rep.BaselineStored)
 	e.printf("network   %d requests, %d of them probes, %d dials, faults %v\n", rep.Requests, rep.Probes, rep.Dials, rep.Fired)
 	e.printf("tables    %.0f members, %.4f alive, %.4f of the true neighbours known\n", rep.Table.Size, rep.Table.Alive, rep.Table.Known)
 	e.kept(rep.Kept)

@@ -161,7 +161,7 @@ func (r *run) loop(ctx context.Context, progress func(Progress)) error {
 
 // over reports whether all lookups have ended, and the time for them is over.
 func (r *run) over() bool {
-	return r.now > r.last && r.started >= r.cfg.Lookups && len(r.checks.running) == 0 && r.records.over()
+	return r.now > r.last && r.started >= r.cfg.Lookups && len(r.checks.running) == 0 && r.checks.storage.open == 0 && r.records.over()
 }
 
 func (r *run) progress() Progress {

@@ -91,6 +91,9 @@ func (k *keeping) reopen(who int32) {
 // serveRecord has a member answer a request about records.
 func (r *run) serveRecord(who int32, from protocol.Remote, req, resp *protocol.Message) error {
 	k := r.records
+	if k == nil && r.cfg.Measure.Stores && req.Type == protocol.AddProvider {
+		return nil // nobody reads it
+	}
 	if k == nil {
 		return protocol.ErrUnsupported
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/kdht/kdht/protocol"
+	"github.com/kdht/kdht/routing"
 	"github.com/multiformats/go-multihash"
 )
 
@@ -56,7 +57,7 @@ func (w *Network) Announce(ctx context.Context, keys int, progress func(done int
 	var mu sync.Mutex
 	var failed []int64
 	announce := func(i int64) {
-		if err := p.dht.Provide(ctx, content(i), true); err != nil {
+		if err := p.dht.Provide(routing.Thorough(ctx), content(i), true); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
 			failed = append(failed, i)

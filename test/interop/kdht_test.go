@@ -115,7 +115,7 @@ func (p *kdhtPeer) findPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, err
 
 func (p *kdhtPeer) put(ctx context.Context, key string, value []byte) ([]peer.ID, error) {
 	var report routing.Report
-	err := p.dht.PutValue(routing.WithReport(ctx, &report), key, value)
+	err := p.dht.PutValue(routing.Thorough(routing.WithReport(ctx, &report)), key, value)
 	return report.Holders, err
 }
 
@@ -125,7 +125,9 @@ func (p *kdhtPeer) get(ctx context.Context, key string) ([]byte, []peer.ID, erro
 	return value, report.Holders, err
 }
 
-func (p *kdhtPeer) provide(ctx context.Context, c cid.Cid) error { return p.dht.Provide(ctx, c, true) }
+func (p *kdhtPeer) provide(ctx context.Context, c cid.Cid) error {
+	return p.dht.Provide(routing.Thorough(ctx), c, true)
+}
 
 func (p *kdhtPeer) findProviders(ctx context.Context, c cid.Cid) ([]peer.AddrInfo, error) {
 	return p.dht.FindProviders(ctx, c)

@@ -184,9 +184,9 @@ var queryBugs = []Bug{
 		Why: "peers that refuse a record cost replicas",
 	},
 	{
-		Name: "late-confirmation-counted-twice", File: "routing/kademlia/fanout.go", In: core,
-		Old: "q.report.Failed.Timeout--\n\t\treturn\n", New: "q.report.Failed.Timeout--\n",
-		Why: "a store ends before its last peers have confirmed",
+		Name: "early-copies-forgotten", File: "routing/kademlia/early.go", In: core,
+		Old: "c.given, c.gave = true, now", New: "c.gave = now",
+		Why: "who is given a record while the walk is under way is given it again at its end",
 	},
 	{
 		Name: "quorum-off-by-one", File: "routing/kademlia/goal_value.go", In: core,

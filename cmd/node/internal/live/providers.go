@@ -18,7 +18,7 @@ func (n *Node) Provide(ctx context.Context, r control.ProvideRequest, w control.
 	if err != nil {
 		return nil, err
 	}
-	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.router.Provide(ctx, c, true) })
+	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.router.Provide(routing.Thorough(ctx), c, true) })
 	if r.Once {
 		n.forgetProviding(c)
 	}

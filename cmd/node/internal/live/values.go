@@ -30,7 +30,9 @@ func (n *Node) Put(ctx context.Context, r control.PutRequest, w control.Watch) (
 	if r.Republish {
 		options = append(options, routing.Republish())
 	}
-	report, err := n.observed(ctx, w, func(ctx context.Context) error { return n.router.PutValue(ctx, key, value, options...) })
+	report, err := n.observed(ctx, w, func(ctx context.Context) error {
+		return n.router.PutValue(routing.Thorough(ctx), key, value, options...)
+	})
 	if err != nil {
 		if errors.Is(err, routing.ErrNoPeers) {
 			err = control.Errorf(control.NoPeers, "kept on this node only, under %s: %s", input.ShowKey([]byte(key)), why(err))

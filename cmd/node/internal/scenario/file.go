@@ -116,6 +116,7 @@ type timing struct {
 type measure struct {
 	From   duration `toml:"from" in:"0 8784"`
 	Memory bool     `toml:"memory"`
+	Stores bool     `toml:"stores"`
 }
 
 type records struct {
