@@ -101,6 +101,19 @@ func WithFinalReport(ctx context.Context, told func(Report, error)) context.Cont
 // nearest live peers hold the record.
 func Thorough(ctx context.Context) context.Context { return routing.Thorough(ctx) }
 
+// Done is what has become of one key of ProvideMany, PutMany or FindProvidersMany, BulkError
+// says which of all have failed; see WithProgress.
+type (
+	Done      = routing.Done
+	BulkError = routing.BulkError
+)
+
+// WithProgress returns a context under which operations on many keys tell told of each that
+// is through, one at a time.
+func WithProgress(ctx context.Context, told func(Done)) context.Context {
+	return routing.WithProgress(ctx, told)
+}
+
 // WithoutCache returns a context under which operations ask peers themselves; see
 // routing.WithoutCache.
 func WithoutCache(ctx context.Context) context.Context { return routing.WithoutCache(ctx) }

@@ -28,8 +28,20 @@ func (op *operation) afresh() bool {
 func (op *operation) begin(now time.Time, start starter, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 	n := op.dht.loop.node
 	call := func() kademlia.QueryID { return start(now, n, op, done) }
-	if op.afresh() {
+	one, _ := op.ctx.Value(besideKey{}).(bool)
+	switch {
+	case op.afresh():
 		return n.Afresh(call)
+	case one:
+		return n.Beside(call)
 	}
 	return call()
+}
+
+type besideKey struct{}
+
+// besideOthers returns the context of an operation that is one of many, made in the order of
+// their keys.
+func besideOthers(ctx context.Context) context.Context {
+	return context.WithValue(ctx, besideKey{}, true)
 }

@@ -65,6 +65,12 @@ func TestTwoShells(t *testing.T) {
 
 	// Announced by one, found by the other, and by a client that comes and goes.
 	c := strings.TrimSpace(u.kdht("provide", file).ok())
+	if got := u.kdhtWith(file+"\n\n"+c+"\n", "provide", "-").ok(); got != c+"\n"+c+"\n" {
+		t.Errorf("announced from a list: %q", got)
+	}
+	if r := u.kdhtWith("no/such/file\n"+c, "provide", "-"); r.code != 1 || r.out != c+"\n" || !strings.Contains(r.stderr, "line 1: ") || !strings.Contains(r.stderr, "1 of 2 were not announced") {
+		t.Errorf("a list with what is not there ended with %d, %q, %q", r.code, r.out, r.stderr)
+	}
 	for _, via := range [][]string{{"--name", "node-2"}, append([]string{"--trace"}, join...)} {
 		got := u.kdht(append([]string{"find-providers", c}, via...)...).ok()
 		if !strings.HasPrefix(got, id+" /ip4/127.0.0.1/") || strings.Count(got, "\n") != 1 {

@@ -147,6 +147,36 @@ func (c *cache) begin(now time.Time, key *keyspace.Key) []*Contact {
 	return nil
 }
 
+// beside returns where the lookup has ended whose key is nearest to this one: who looks for
+// many keys in the order of the keyspace is next to the one before.
+func (c *cache) beside(now time.Time, key *keyspace.Key) []*Contact {
+	var best *ending
+	for _, e := range c.byKey { // in any order: one is nearest
+		end := e.Value.(*ending)
+		if len(end.closest) > 0 && instantOf(now) < end.at.add(c.timing.Cache) && (best == nil || keyspace.CompareDistance(key, &end.key, &best.key) < 0) {
+			best = end
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return best.met()
+}
+
+// tells notes that one of the nearest to key, whom others have named, is there.
+func (c *cache) tells(key *keyspace.Key, from *Contact) {
+	e := c.byKey[*key]
+	if e == nil {
+		return
+	}
+	end := e.Value.(*ending)
+	for i, o := range end.closest {
+		if o.Key == from.Key {
+			end.told &^= 1 << i
+		}
+	}
+}
+
 // met returns those of the nearest that were asked.
 func (e *ending) met() []*Contact {
 	if e.told == 0 {

@@ -87,6 +87,7 @@ func (f *fanout) answered(now time.Time, r *request, _ *protocol.Message, late b
 	}
 	q.lookup.Reached(&from.Key)
 	q.lookup.took(&from.Key, q.spread == nil)
+	q.node.cache.tells(&q.target, from)
 	q.node.cfg.Trace.answered(q.id, from, nil)
 	f.holders = append(f.holders, from.ID)
 	if late {

@@ -136,7 +136,7 @@ func (l *Lookup) believes(key *keyspace.Key) bool {
 // told returns a bit for each of contacts that is believed in.
 func (l *Lookup) told(contacts []*Contact) (bits uint64) {
 	for i, c := range contacts {
-		if l.believes(&c.Key) {
+		if at, known := l.find(&c.Key); known && l.candidates[at].state == believed && !l.candidates[at].holds {
 			bits |= 1 << i
 		}
 	}

@@ -295,7 +295,7 @@ func (n *Node) query(now time.Time, t protocol.Type, key []byte, g goal, done fu
 	q := &query{
 		node: n, id: n.lastQuery, target: keyspace.KeyOf(key), goal: g, started: now, done: done,
 		request: &protocol.Message{Type: t, Key: key, ClusterLevel: 1},
-		manner:  manner{alone: n.joint.alone},
+		manner:  manner{alone: n.joint.alone, beside: n.joint.beside},
 	}
 	n.queries[q.id] = q
 	n.cfg.Trace.began(q)

@@ -40,6 +40,7 @@ type manner struct {
 	most    int  // requests in flight that are of use; 0: as many as the lookup has
 	passing bool // its end is not worth remembering
 	alone   bool // it does not begin at the end of another
+	beside  bool // it begins at the end of one for a key next to its own, too
 	shared  bool // it may have several callers
 }
 
@@ -85,6 +86,11 @@ func (q *query) start(now time.Time) {
 	}
 	if !q.passing && !q.alone {
 		for _, c := range n.cache.begin(now, &q.target) {
+			q.lookup.add(c, 1)
+		}
+	}
+	if q.beside {
+		for _, c := range n.cache.beside(now, &q.target) {
 			q.lookup.add(c, 1)
 		}
 	}

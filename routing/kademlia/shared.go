@@ -35,6 +35,7 @@ type joint struct {
 	open   map[want]*shared
 	asking map[QueryID]*shared
 	alone  bool // what is being started is nobody else's (see Node.Afresh)
+	beside bool // it is one of many (see Node.Beside)
 }
 
 // shares is what lookups have of each other.
@@ -69,6 +70,14 @@ type caller struct {
 func (n *Node) Afresh(start func() QueryID) QueryID {
 	n.joint.alone = true
 	defer func() { n.joint.alone = false }()
+	return start()
+}
+
+// Beside runs start, which starts an operation that is one of many, made in the order of
+// their keys: its lookup begins where the one before has ended, too.
+func (n *Node) Beside(start func() QueryID) QueryID {
+	n.joint.beside = true
+	defer func() { n.joint.beside = false }()
 	return start()
 }
 
