@@ -19,6 +19,7 @@ func (a *app) id() *cobra.Command {
 		Use:               "id",
 		Short:             "Print a node's id",
 		Long:              idLong,
+		Example:           "  kdht id\n  kdht id --name node-2\n  kdht id --key node.key",
 		GroupID:           groupLook,
 		Args:              args(0, 0, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,

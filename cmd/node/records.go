@@ -114,7 +114,10 @@ func bytesText(n int64) string {
 }
 
 func (a *app) recordsGet() *cobra.Command {
-	cmd := &cobra.Command{Use: "get KEY", Short: "Write a value that this node keeps to standard output", Args: args(1, 1, "one KEY"), ValidArgsFunction: cobra.NoFileCompletions}
+	cmd := &cobra.Command{
+		Use: "get KEY", Short: "Write a value that this node keeps to standard output", Example: "  kdht records get /mut/12D3KooW…/state > state",
+		Args: args(1, 1, "one KEY"), ValidArgsFunction: cobra.NoFileCompletions,
+	}
 	a.onRecords(cmd, func(ctx context.Context, n *control.Client, given []string) error {
 		key, err := input.Key(given[0])
 		if err != nil {
@@ -132,7 +135,8 @@ func (a *app) recordsGet() *cobra.Command {
 func (a *app) recordsDrop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "drop KEY", Short: "Forget a value on this node, and put it again no longer", Args: args(1, 1, "one KEY"), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "Forget a value on this node, and put it again no longer. Other nodes keep theirs until\nthey expire, and may give it back.",
+		Example: "  kdht records drop /imm/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		Long:    "Forget a value on this node, and put it again no longer. Other nodes keep theirs until\nthey expire, and may give it back.",
 	}
 	a.onRecords(cmd, func(ctx context.Context, n *control.Client, given []string) error {
 		key, err := input.Key(given[0])
@@ -153,7 +157,8 @@ func (a *app) recordsDrop() *cobra.Command {
 func (a *app) recordsExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "export [FILE]", Short: "Write every value that this node keeps, one JSON object a line", Args: args(0, 1, "at most a FILE"),
-		Long: "Write every value that this node keeps, one JSON object a line, with how long it will\nstill be kept. Provider records are left out: only their providers can announce them.",
+		Example: "  kdht records export values.ndjson\n  kdht records export | gzip > values.gz",
+		Long:    "Write every value that this node keeps, one JSON object a line, with how long it will\nstill be kept. Provider records are left out: only their providers can announce them.",
 	}
 	a.onRecords(cmd, func(ctx context.Context, n *control.Client, given []string) error {
 		if len(given) == 0 || given[0] == input.Stdin {
@@ -196,7 +201,8 @@ const maxImportLine = 6 << 20
 func (a *app) recordsImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import FILE | -", Short: "Keep values that were exported", Args: args(1, 1, "a FILE, or - for standard input"),
-		Long: "Keep values that were exported, on this node, for as long as they had left when they\nwere. Each is checked like a put of another node's; a better one that is there stays.",
+		Example: "  kdht records import values.ndjson\n  zcat values.gz | kdht records import -",
+		Long:    "Keep values that were exported, on this node, for as long as they had left when they\nwere. Each is checked like a put of another node's; a better one that is there stays.",
 	}
 	a.onRecords(cmd, func(ctx context.Context, n *control.Client, given []string) error {
 		from := a.stdin
@@ -254,7 +260,8 @@ func (a *app) importFrom(ctx context.Context, n *control.Client, from io.Reader)
 func (a *app) recordsBackup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "backup DIR", Short: "Copy what this node keeps on disk into a new directory, while it runs", Args: args(1, 1, "a DIR that does not exist yet"),
-		Long: "Copy what this node keeps on disk into a new directory, while it runs: the values, those\nput again included, and the routing table, neither the key nor provider records. A copy is\nopened with `kdht run --data-dir DIR`.",
+		Example: "  kdht records backup /backup/kdht-monday",
+		Long:    "Copy what this node keeps on disk into a new directory, while it runs: the values, those\nput again included, and the routing table, neither the key nor provider records. A copy is\nopened with `kdht run --data-dir DIR`.",
 	}
 	a.onRecords(cmd, func(ctx context.Context, n *control.Client, given []string) error {
 		dir, err := filepath.Abs(given[0])

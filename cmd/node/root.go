@@ -53,7 +53,7 @@ func (a *app) root() *cobra.Command {
 	fromEnv(flags, "log-level", "KDHT_LOG")
 	flags.StringVar(&a.configFile, "config", "", "config `FILE`, or none (default: kdht/config.toml in the user's config directory, if there is one; $KDHT_CONFIG)")
 	root.AddGroup(&cobra.Group{ID: groupNodes, Title: "Nodes:"}, &cobra.Group{ID: groupUse, Title: "Using the overlay:"}, &cobra.Group{ID: groupLook, Title: "Looking at a node:"})
-	root.AddCommand(a.run(), a.dev(), a.sim(), a.put(), a.get(), a.provide(), a.findProviders(), a.findPeer(), a.closest(), a.ping(), a.trace(), a.crawl(), a.rpc(), a.bench(), a.health(), a.key(), a.configure(), a.log(), a.table(), a.status(), a.records(), a.throttle(), a.id())
+	root.AddCommand(a.run(), a.dev(), a.sim(), a.put(), a.get(), a.provide(), a.findProviders(), a.findPeer(), a.closest(), a.ping(), a.trace(), a.crawl(), a.rpc(), a.bench(), a.health(), a.key(), a.configure(), a.log(), a.manual(), a.table(), a.status(), a.records(), a.throttle(), a.id())
 	return root
 }
 

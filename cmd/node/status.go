@@ -16,6 +16,7 @@ func (a *app) status() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "status",
 		Short:             "Show who a node is and how it is",
+		Example:           "  kdht status\n  kdht status --name node-2 --json",
 		GroupID:           groupLook,
 		Args:              args(0, 0, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,

@@ -16,6 +16,7 @@ func (a *app) table() *cobra.Command {
 		Use:               "table",
 		Short:             "Show a node's routing table",
 		Long:              "Show a node's routing table: its peers by the number of leading bits that their keys share\nwith the node's own, in each bucket those heard of longest ago first.",
+		Example:           "  kdht table\n  kdht table --json | jq '.buckets[].prefix'",
 		GroupID:           groupLook,
 		Args:              args(0, 0, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
