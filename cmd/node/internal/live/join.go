@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 )
@@ -103,8 +105,8 @@ func (n *Node) try(ctx context.Context, p peer.AddrInfo) error {
 	if err := n.connect(ctx, p); err != nil {
 		return control.Errorf(control.NoPeers, "cannot reach %s: %s; does that node run, and is the address still right?", addr, brief(err))
 	}
-	protocols, err := n.host.Peerstore().GetProtocols(p.ID)
-	if err != nil || len(protocols) == 0 || n.speaks(protocols) {
+	protocols := n.spoken(ctx, p.ID)
+	if len(protocols) == 0 || n.speaks(protocols) {
 		return nil
 	}
 	for _, id := range protocols {
@@ -113,4 +115,29 @@ func (n *Node) try(ctx context.Context, p peer.AddrInfo) error {
 		}
 	}
 	return control.Errorf(control.NoPeers, "%s does not serve %s: is it a client, or of another network?", addr, n.protocol)
+}
+
+// spokenTime is how long a peer that says that it does not serve our network may take to say otherwise, and how often that is
+// looked at: one that has only just started tells first what its host speaks, and then what it serves.
+const (
+	spokenTime = time.Second
+	spokenLook = 50 * time.Millisecond
+)
+
+// spoken returns what a peer says that it speaks, as soon as our network is part of it.
+func (n *Node) spoken(ctx context.Context, p peer.ID) []protocol.ID {
+	over := time.After(spokenTime)
+	for {
+		protocols, err := n.host.Peerstore().GetProtocols(p)
+		if err != nil || len(protocols) == 0 || n.speaks(protocols) {
+			return protocols
+		}
+		select {
+		case <-time.After(spokenLook):
+		case <-over:
+			return protocols
+		case <-ctx.Done():
+			return protocols
+		}
+	}
 }
