@@ -125,6 +125,9 @@ func (p *prober) contest(now time.Time, c *Contact) {
 // step starts the probes there is room for: members, then waiting candidates.
 func (p *prober) step(now time.Time) {
 	p.overdue(now)
+	if p.node.refresher.yields(now) {
+		return // those who wait may answer what the operation asks them
+	}
 	for len(p.waiting) > 0 && len(p.asked) < maxProbes/2 && p.inFlight < maxProbes {
 		c := p.waiting[0]
 		p.waiting = p.waiting[1:]

@@ -127,6 +127,9 @@ func (q *query) step(now time.Time) {
 		q.spread.step(now)
 		return
 	}
+	if q.filling() && q.node.refresher.hold(now, q) {
+		return
+	}
 	q.consider(now)
 	q.ask(now)
 	q.hasten(now)
@@ -345,6 +348,7 @@ func (q *query) finish(now time.Time, err error) {
 	r := q.result(now, err)
 	q.node.cfg.Trace.ended(q.id, &r)
 	q.done(now, r)
+	q.node.refresher.resume(now)
 }
 
 // result is what has been found by now. It changes nothing of a query that is canceled.

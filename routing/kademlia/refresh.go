@@ -40,6 +40,8 @@ type refresher struct {
 	planned bool // keys holds what this round is to look up
 	keys    [][]byte
 	waiters []func(now time.Time)
+	held    *query    // the lookup of this round, while it makes way for an operation
+	yield   time.Time // until when the first round does
 }
 
 // start begins a round, or joins the one that runs. done may be nil.
@@ -51,10 +53,12 @@ func (r *refresher) start(now time.Time, forced bool, done func(now time.Time)) 
 		if forced && !r.forced {
 			r.forced, r.full, r.planned = true, true, false
 		}
+		r.resume(now)
 		return
 	}
 	r.running, r.forced, r.planned = true, forced, false
 	r.full = forced || r.rounds > 0
+	r.yield = now.Add(maxYield)
 	r.node.takeIn(now)
 	r.node.lookAbout(now, r.node.self.Peer.ID, &lookAbout{bucket: keyspace.Bits, enough: r.node.cfg.K}, r.step)
 }
@@ -193,6 +197,7 @@ func (r *refresher) covered(now time.Time, target *keyspace.Key) {
 }
 
 func (r *refresher) advance(now time.Time) {
+	r.resume(now)
 	if !r.running && !r.next.IsZero() && !r.next.After(now) {
 		r.next = time.Time{}
 		r.rounds++
@@ -201,7 +206,10 @@ func (r *refresher) advance(now time.Time) {
 }
 
 func (r *refresher) nextDeadline() time.Time {
-	if r.running {
+	switch {
+	case !r.yield.IsZero() && (r.held != nil || len(r.node.prober.waiting) > 0):
+		return r.yield
+	case r.running:
 		return time.Time{}
 	}
 	return r.next
