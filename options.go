@@ -268,3 +268,18 @@ func upTo(limit int, name string, n int, set func(*settings)) Option {
 		return nil
 	}
 }
+
+// Trace is told what a DHT does; see routing.Trace.
+type Trace = routing.Trace
+
+// Traced has t told what the DHT does, besides those that other Traced options name:
+// metrics.Prometheus(nil) counts it, tracing.OpenTelemetry(tracer) makes spans of it.
+func Traced(t *Trace) Option {
+	return func(s *settings) error {
+		if t == nil {
+			return errors.New("kdht: Traced(nil): give who is told, or leave the option out")
+		}
+		s.Trace = append(slices.Clip(s.Trace), t)
+		return nil
+	}
+}

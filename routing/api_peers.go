@@ -29,7 +29,7 @@ func (d *DHT) GetClosestPeers(ctx context.Context, key string) ([]peer.ID, error
 	case len(key) > maxLookupKey:
 		return nil, fmt.Errorf("kdht: closest peers: the key has %d bytes, at most %d can be asked for: give a hash of it instead", len(key), maxLookupKey)
 	}
-	r, err := d.run(ctx, []byte(key), func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+	r, err := d.run(ctx, OpClosestPeers, []byte(key), func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.FindNode(now, []byte(key), done)
 	})
 	within, cancel := d.within(ctx)
@@ -57,7 +57,7 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	if c := d.local(id); c != nil {
 		return addrInfo(c), nil
 	}
-	r, err := d.run(ctx, []byte(id), func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+	r, err := d.run(ctx, OpFindPeer, []byte(id), func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.FindPeer(now, id, done)
 	})
 	if len(r.Providers) == 0 {

@@ -54,7 +54,7 @@ func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) (err error)
 	if !announce {
 		return nil
 	}
-	err = s.run(ctx, key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+	err = s.run(ctx, OpProvide, key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.Provide(now, key, done)
 	})
 	if again := d.keepProviding(key, err == nil); err == nil {
@@ -159,7 +159,7 @@ func (d *DHT) findProviders(ctx context.Context, key []byte, count int, found fu
 	}
 	searching, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	_, err = d.run(searching, key, func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+	_, err = d.run(searching, OpFindProviders, key, func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.FindProviders(now, key, count, func(c *kademlia.Contact) {
 			op.tell(func() {
 				info := addrInfo(c)

@@ -86,7 +86,7 @@ func (d *DHT) PutValue(ctx context.Context, key string, value []byte, opts ...co
 		return outcome(ctx, err)
 	}
 	rec.TimeReceived = now.UTC().AppendFormat(nil, time.RFC3339Nano)
-	err = s.run(ctx, rec.Key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+	err = s.run(ctx, OpPutValue, rec.Key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.Store(now, rec, done)
 	})
 	if chosen.republish {
@@ -225,7 +225,7 @@ func (s *valueSearch) run(ctx context.Context, better func([]byte)) ([]byte, err
 		}
 		return s.local, nil
 	}
-	r, err := s.dht.run(ctx, []byte(s.key), func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
+	r, err := s.dht.run(ctx, OpGetValue, []byte(s.key), func(now time.Time, n *kademlia.Node, op *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.FindValue(now, []byte(s.key), kademlia.ValueOptions{Quorum: s.quorum, Local: s.local, Found: op.foundValue(better)}, done)
 	})
 	if s.local != nil && r.Value != nil && !bytes.Equal(s.local, r.Value) {

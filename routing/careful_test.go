@@ -179,7 +179,7 @@ func (w *world) addECDSA() *fake {
 func TestReportIsEmptiedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		off, _ := w.start(Config{Off: Off{DisableValues: true, DisableProviders: true}})
+		off, _ := w.start(Config{Parts: Parts{DisableValues: true, DisableProviders: true}})
 		c := testCID(t, "x")
 		for name, run := range map[string]func(ctx context.Context) error{
 			"closest":   func(ctx context.Context) error { return second1(off.GetClosestPeers(ctx, "")) },

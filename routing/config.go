@@ -77,7 +77,7 @@ type Config struct {
 	K, Alpha, Beta int
 	kademlia.Breadth
 	Timing kademlia.Timing
-	Off
+	Parts
 	// Filters say which peers and addresses belong to the network (nil: all).
 	Filters Filters
 	// Serving bounds and watches what is done for others.
@@ -86,9 +86,12 @@ type Config struct {
 	Stores Stores
 }
 
-// Off says which subsystems are switched off: their requests are refused and their
-// methods return ErrNotSupported.
-type Off struct{ DisableValues, DisableProviders bool }
+// Parts says which subsystems are switched off, whose requests are refused and whose
+// methods return ErrNotSupported, and who is told what the DHT does.
+type Parts struct {
+	DisableValues, DisableProviders bool
+	Trace                           []*Trace
+}
 
 // Filters say which addresses and peers belong to the network. Each function may
 // be nil; they are called from several goroutines, with what others send; one that

@@ -99,7 +99,7 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 	}
 	d.observers.dialed = func(p peer.ID) bool { return !d.book.Connected(p) }
 	d.loop = newLoop(d.closing)
-	d.observers.now = d.loop.now
+	d.observers.now, d.observers.steps = d.loop.now, d.cfg.wantsSteps()
 	d.network = &network{ctx: d.ctx, loop: d.loop, transport: t, client: newClient(s, d.cfg.K), times: d.watched.out}
 	if d.loop.node, err = kademlia.NewNode(d.nodeConfig()); err != nil {
 		return nil, err
@@ -119,6 +119,9 @@ func newDHT(t host.Transport, s rpc.Streams, cfg Config) (*DHT, error) {
 	d.role = &role{transport: t, mode: cfg.Mode, handlers: d.server.handlers, steady: steadiness{first: cfg.Serving.ModeDelay}}
 	if err := d.begin(); err != nil {
 		return nil, err
+	}
+	if err := d.tellStarted(); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
@@ -228,6 +231,7 @@ func (d *DHT) Close() error {
 	d.stock.running.Wait()
 	d.observers.ranks.clear() // the loop, whose they are, has ended
 	d.err = errors.Join(err, d.closeStores())
+	d.tellClosed()
 	close(d.done)
 	return d.err
 }

@@ -61,13 +61,25 @@ func (d *DHT) WatchLookups(w func(LookupStep)) (stop func(), err error) {
 	}, err
 }
 
-// step tells who watches all lookups.
+// step tells who watches all lookups, and who traces the operation that it is of.
 func (o *observers) step(s LookupStep) {
+	if !o.watching() {
+		return
+	}
+	s.At = o.now()
 	if o.watcher != nil {
-		s.At = o.now()
 		(*o.watcher)(s)
 	}
+	if !o.steps {
+		return
+	}
+	if op := o.of(s.Lookup); op != nil && op.traced != nil {
+		op.traced.step(s)
+	}
 }
+
+// watching reports whether steps are told to anybody.
+func (o *observers) watching() bool { return o.watcher != nil || o.steps }
 
 // watch has the node's trace tell who watches all lookups, and then whom it told before.
 func (o *observers) watch(t *kademlia.Trace) *kademlia.Trace {
@@ -87,7 +99,7 @@ func (o *observers) watch(t *kademlia.Trace) *kademlia.Trace {
 		asking(q, to, hop)
 	}
 	t.Answered = func(q kademlia.QueryID, from *kademlia.Contact, closer []*kademlia.Contact) {
-		if o.watcher != nil {
+		if o.watching() {
 			o.step(LookupStep{Lookup: q, Kind: StepAnswered, Peer: from, Closer: slices.Clone(closer)})
 		}
 		answered(q, from, closer)

@@ -22,12 +22,13 @@ type observers struct {
 	dialed   func(peer.ID) bool // whether a request to a peer needs a dial
 	watcher  *func(LookupStep)  // of all lookups; nil if nobody
 	now      func() time.Time
+	steps    bool // whether operations are told theirs (Trace.Step)
 }
 
 // start runs one starting call for op and observes its query if op's context
 // asks for it. A query may trace and even end before its id is known.
 func (o *observers) start(op *operation, call func(done func(time.Time, kademlia.Result)) kademlia.QueryID) kademlia.QueryID {
-	observed := core.SubscribesToQueryEvents(op.ctx) || op.lookups != nil
+	observed := core.SubscribesToQueryEvents(op.ctx) || op.lookups != nil || o.steps
 	ended := false
 	o.started++
 	op.id = o.started

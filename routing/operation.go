@@ -22,6 +22,7 @@ type operation struct {
 	ctx     context.Context
 	key     []byte               // what is looked up
 	lookups *lookupEvents        // nil if nobody wants them
+	traced  *traced              // nil if nobody wants to know
 	result  chan kademlia.Result // gets one
 
 	mu   sync.Mutex
@@ -35,13 +36,21 @@ type starter func(now time.Time, n *kademlia.Node, op *operation, done func(time
 // run starts a query for key and waits until it ends, delivering what it finds. When ctx
 // ends before, so does the query, and what was found by then is returned with
 // ctx's error. The context's Report is filled in in any case.
-func (d *DHT) run(ctx context.Context, key []byte, start starter) (kademlia.Result, error) {
+func (d *DHT) run(ctx context.Context, kind OperationKind, key []byte, start starter) (kademlia.Result, error) {
+	traced := d.beginTraced(ctx, kind, key)
+	r, err := d.runTraced(ctx, traced, key, start)
+	traced.end(ctx, r.Report, err)
+	return r, err
+}
+
+func (d *DHT) runTraced(ctx context.Context, traced *traced, key []byte, start starter) (kademlia.Result, error) {
 	if err := d.turns.take(ctx, d.closing); err != nil {
 		return kademlia.Result{}, err
 	}
 	within, cancel := d.within(ctx)
 	defer cancel()
 	op := d.operation(within, key)
+	op.traced = traced
 	if err := op.post(start); err != nil {
 		return kademlia.Result{}, outcome(ctx, err)
 	}

@@ -306,7 +306,7 @@ func TestPutRefusesWorseAndBad(t *testing.T) {
 func TestPutThatNobodyTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		first, f := w.start(Config{Off: Off{DisableValues: true}})
+		first, f := w.start(Config{Parts: Parts{DisableValues: true}})
 		cfg := withNumbers(t)
 		cfg.BootstrapPeers = []peer.AddrInfo{f.info()}
 		second, _ := w.start(cfg)
@@ -334,7 +334,7 @@ func second1[T any](_ T, err error) error { return err }
 
 func TestProvidersSwitchedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, _ := newWorld(t).start(Config{Off: Off{DisableProviders: true}})
+		d, _ := newWorld(t).start(Config{Parts: Parts{DisableProviders: true}})
 		c := testCID(t, "content")
 		for _, err := range []error{
 			d.Provide(t.Context(), c, true), second1(d.FindProviders(t.Context(), c)), d.StopProviding(c),

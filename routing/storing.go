@@ -69,13 +69,23 @@ func (s *storing) end(err *error) {
 // run starts a query that stores something under key, and returns when half of the nearest
 // hold it, or when it ends. If ctx ends before, so does the query; afterwards it goes
 // on by itself.
-func (s *storing) run(ctx context.Context, key []byte, start starter) error {
+func (s *storing) run(ctx context.Context, kind OperationKind, key []byte, start starter) error {
+	traced := s.dht.beginTraced(ctx, kind, key)
+	err := s.runTraced(ctx, traced, key, start)
+	if !s.rest {
+		traced.end(ctx, s.last, err)
+	}
+	return err
+}
+
+func (s *storing) runTraced(ctx context.Context, traced *traced, key []byte, start starter) error {
 	d := s.dht
 	if err := d.turns.take(ctx, d.closing); err != nil {
 		return err
 	}
 	within, cancel := d.within(context.WithoutCancel(ctx))
 	op := d.operation(within, key)
+	op.traced = traced
 	half := make(chan kademlia.Result, 1)
 	if thorough, _ := ctx.Value(thoroughKey{}).(bool); !thorough {
 		start = untilHalf(start, half)
@@ -115,6 +125,7 @@ func (d *DHT) follow(op *operation, final func(Report, error), cancel context.Ca
 		if errors.Is(err, kademlia.ErrCanceled) {
 			err = nil // some hold it
 		}
+		op.traced.end(op.ctx, r.Report, err)
 		if final != nil {
 			final(r.Report, err)
 		}

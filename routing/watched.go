@@ -14,10 +14,11 @@ import (
 type watched struct {
 	in, out *times
 	served  *served
+	told    []*Trace // that the DHT has started
 }
 
 func newWatched() watched {
-	return watched{new(times), new(times), &served{seed: maphash.MakeSeed()}}
+	return watched{in: new(times), out: new(times), served: &served{seed: maphash.MakeSeed()}}
 }
 
 // latencySteps is how many times are told apart: two to an octave from a tenth of a

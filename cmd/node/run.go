@@ -114,6 +114,7 @@ func (a *app) runNode(cmd *cobra.Command, f *runFlags) error {
 		l.Close()
 		return err
 	}
+	cfg.Trace = web.trace()
 	n, err := live.Start(cfg)
 	if err != nil {
 		l.Close()

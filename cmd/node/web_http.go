@@ -7,9 +7,11 @@ import (
 	"net"
 	"path/filepath"
 
+	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/cmd/node/internal/dashboard"
 	"github.com/kdht/kdht/cmd/node/internal/httpapi"
 	"github.com/kdht/kdht/cmd/node/internal/live"
+	"github.com/kdht/kdht/routing"
 )
 
 // web is a node's HTTP server; the zero value serves nothing.
@@ -20,6 +22,7 @@ type web struct {
 	flags    *webFlags
 	token    string
 	listener net.Listener
+	metrics  *httpapi.Metrics
 	server   *httpapi.Server
 	board    *dashboard.Dashboard
 }
@@ -31,7 +34,7 @@ func (a *app) listenWeb(f *webFlags, p *place) (*web, error) {
 	if l == nil || err != nil {
 		return &web{flags: f}, err
 	}
-	w := &web{flags: f, listener: l, URL: httpapi.URL(l)}
+	w := &web{flags: f, listener: l, URL: httpapi.URL(l), metrics: httpapi.NewMetrics()}
 	if err := w.secure(p); err != nil {
 		l.Close()
 		return nil, err
@@ -59,14 +62,23 @@ func (p *place) tokenFile() string {
 	return filepath.Join(p.data, "http-token")
 }
 
-// serve begins to answer for n.
+// trace is who is told what the node does, so that /metrics has it.
+func (w *web) trace() []*routing.Trace {
+	if w.metrics == nil {
+		return nil
+	}
+	return []*routing.Trace{w.metrics.Trace()}
+}
+
+// serve begins to answer for n, which was started with trace.
 func (w *web) serve(n *live.Node) error {
 	if w.listener == nil {
 		return nil
 	}
-	s := httpapi.New(httpapi.Config{Token: w.token, TokenFile: w.TokenFile, Hosts: w.flags.hosts})
+	s := httpapi.New(httpapi.Config{Token: w.token, TokenFile: w.TokenFile, Hosts: w.flags.hosts, Count: w.metrics.Count})
 	s.Mount(httpapi.Probe, "GET /healthz", httpapi.Alive(func() { n.Peers() }))
 	s.Mount(httpapi.Probe, "GET /readyz", httpapi.Ready(n.Ready))
+	s.Mount(httpapi.Admin, "GET /metrics", w.metrics.Serve(func() *control.Disk { _, d := n.Files(); return d }))
 	if !w.flags.noRouting {
 		s.Mount(httpapi.Public, httpapi.RoutingPath, httpapi.Routing(n))
 	}

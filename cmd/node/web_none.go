@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/cmd/node/internal/live"
+	"github.com/kdht/kdht/routing"
 )
 
 // web is what is left of the HTTP server in a program that was built without it.
@@ -17,6 +18,8 @@ func (a *app) listenWeb(f *webFlags, _ *place) (*web, error) {
 	}
 	return &web{}, nil
 }
+
+func (*web) trace() []*routing.Trace { return nil }
 
 func (*web) serve(*live.Node) error { return nil }
 

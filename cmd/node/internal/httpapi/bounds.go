@@ -83,7 +83,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 type timely struct {
 	http.ResponseWriter
 	conn *http.ResponseController
+	said int // the status, 0 for that of who says none
 }
+
+// WriteHeader implements http.ResponseWriter.
+func (t *timely) WriteHeader(status int) {
+	if t.said == 0 && status >= 200 {
+		t.said = status
+	}
+	t.ResponseWriter.WriteHeader(status)
+}
+
+func (t *timely) status() int { return cmp.Or(t.said, http.StatusOK) }
 
 // begin gives what is written next its time.
 func (t *timely) begin() { _ = t.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) }

@@ -55,6 +55,8 @@ type Config struct {
 	// MaxConns bounds the connections (0: 1,024), and MaxConnsPerAddr those from one
 	// address of another machine (0: 128).
 	MaxConns, MaxConnsPerAddr int
+	// Count is told each request that was answered (nil: nobody).
+	Count func(s Surface, status int)
 }
 
 const (
@@ -105,7 +107,22 @@ func (s *Server) Mount(surface Surface, pattern string, h http.Handler) {
 	if surface == Admin {
 		limit = maxAdminBody
 	}
-	s.mux.Handle(pattern, s.guard.over(surface, whole(limit, h)))
+	s.mux.Handle(pattern, s.counted(surface, s.guard.over(surface, whole(limit, h))))
+}
+
+// counted has what h answers counted.
+func (s *Server) counted(surface Surface, h http.Handler) http.Handler {
+	if s.cfg.Count == nil {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if t, ok := w.(*timely); ok {
+				s.cfg.Count(surface, t.status())
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Serve starts to serve on l, which Close closes. On any address that is not

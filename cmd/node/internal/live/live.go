@@ -55,6 +55,8 @@ type Config struct {
 	BucketSize int
 	// Stores are the node's, which closes them (nil: in memory).
 	Stores *data.Stores
+	// Trace are told what its DHTs do.
+	Trace []*routing.Trace
 }
 
 // Node is a running node. Close ends it.

@@ -117,6 +117,7 @@ func (n *Node) settings(json protocol.ID) (main routing.Config, lan *routing.Con
 		main.Serving.Limit.Subnets = n.cfg.Profile == profile.Public
 	}
 	main.Mode, main.BootstrapPeers, main.Filters.Profile, main.Stores = n.cfg.Mode, n.cfg.Bootstrap, n.cfg.Profile, n.stores.Routing()
+	main.Trace = n.cfg.Trace
 	if lan != nil {
 		n.around(lan)
 	}
@@ -136,7 +137,7 @@ func (n *Node) around(lan *routing.Config) {
 			lan.BootstrapPeers = append(lan.BootstrapPeers, p)
 		}
 	}
-	lan.Stores = n.lanStores.Routing()
+	lan.Stores, lan.Trace = n.lanStores.Routing(), n.cfg.Trace
 }
 
 // join starts the DHTs on h.
