@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -181,5 +183,68 @@ func TestLayoutLinksNoOtherDHT(t *testing.T) {
 	}
 	for _, line := range foreign.FindAllString(string(mod), -1) {
 		t.Errorf("go.mod requires %s: take it out", line)
+	}
+}
+
+// linked lists the packages of third parties that a package of ours links.
+func linked(t *testing.T, args ...string) (foreign []string) {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-deps"}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("listing what is linked: %v", err)
+	}
+	for path := range strings.Lines(string(out)) {
+		path = strings.TrimSpace(path)
+		if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") && path != module && !strings.HasPrefix(path, module+"/") {
+			foreign = append(foreign, path)
+		}
+	}
+	return foreign
+}
+
+// How much is linked stands in docs/ARCHITECTURE.md; systems differ by a few packages.
+func TestLayoutLinkedPackages(t *testing.T) {
+	text, err := os.ReadFile("docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| [^|]*`go list -deps ([^`]+)` \\| (\\d+) \\|").FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 5 {
+		t.Fatalf("%d rows of what is linked found: this check looks in the wrong place", len(rows))
+	}
+	for _, row := range rows {
+		stated, _ := strconv.Atoi(row[2])
+		if n := len(linked(t, strings.Fields(row[1])...)); n*100 > stated*105 || n*100 < stated*95 {
+			t.Errorf("%s links %d packages of third parties, and docs/ARCHITECTURE.md says %d: find out which are new, and say so there", row[1], n, stated)
+		}
+	}
+}
+
+// What the program alone needs, no library package links: programs that embed kdht do not pay for its commands and pages.
+func TestLayoutLibrariesLinkNoneOfTheProgram(t *testing.T) {
+	programs := []string{
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/schollz/progressbar/v3", "golang.org/x/term", "github.com/pelletier/go-toml/v2",
+		"github.com/ipfs/boxo/routing/http/server", "github.com/gorilla/mux", "github.com/rs/cors", "github.com/slok/go-http-metrics/middleware",
+		"github.com/prometheus/client_golang/prometheus/promhttp",
+	}
+	own := linked(t, "./cmd/node")
+	libraries := linked(t, ".", "./host/...", "./protocol/...", "./routing/...", "./store/...")
+	for _, p := range programs {
+		if !slices.Contains(own, p) {
+			t.Errorf("the program does not link %s: take it off this list", p)
+		}
+		if slices.Contains(libraries, p) {
+			t.Errorf("a library package links %s: keep it in cmd, find who imports it with `go list -deps`", p)
+		}
+	}
+	if lean := linked(t, "-tags", "nohttp", "./cmd/node"); slices.Contains(lean, "github.com/rs/cors") || slices.Contains(lean, "github.com/ipfs/boxo/routing/http/server") {
+		t.Error("the HTTP parts are linked with -tags nohttp")
+	}
+	for _, p := range linked(t, ".", "./routing", "./routing/dual") {
+		if strings.HasPrefix(p, "github.com/prometheus/") || strings.HasPrefix(p, "go.opentelemetry.io/") {
+			t.Errorf("the root package links %s: it belongs to routing/metrics or routing/tracing", p)
+		}
 	}
 }

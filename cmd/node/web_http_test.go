@@ -90,13 +90,16 @@ func TestTokenOfANode(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := strings.TrimSpace(string(raw))
-	for path, open := range map[string]bool{"healthz": true, "readyz": true, "debug/pprof/": false, "debug/pprof/goroutine?debug=1": false, "": false} {
+	for path, open := range map[string]bool{"healthz": true, "readyz": true, "metrics": false, "debug/pprof/": false, "debug/pprof/goroutine?debug=1": false, "": false} {
 		if status, body := fetch(t, at+path, ""); (status == 200) != open || !open && !strings.Contains(body, file) {
 			t.Errorf("%q without the token: %d %q", path, status, body)
 		}
 	}
 	if status, body := fetch(t, at+"debug/pprof/goroutine?debug=1", token); status != 200 || !strings.Contains(body, "goroutine profile") {
 		t.Errorf("profiles: %d %.100q", status, body)
+	}
+	if status, body := fetch(t, at+"metrics", token); status != 200 || !strings.Contains(body, "\nkdht_table_peers{") || !strings.Contains(body, "\nkdht_disk_refused 0\n") {
+		t.Errorf("metrics: %d %.100q", status, body)
 	}
 }
 
