@@ -21,11 +21,12 @@ type LookupStep struct {
 	// not heard of before that an answer named.
 	Hop    int
 	Closer []*kademlia.Contact
-	// Type is what peers are asked, of a lookup that begins or goes over to storing; Key is
-	// what for, and Upkeep says that no caller waits for it.
-	Type   protocol.Type
-	Key    []byte
-	Upkeep bool
+	// Type is what peers are asked, of a lookup that begins; Key is what for, and Upkeep says
+	// that no caller waits for it. Storing says that a request gives the peer a record, by Type.
+	Type    protocol.Type
+	Key     []byte
+	Upkeep  bool
+	Storing bool
 	// Result is how the lookup has ended.
 	Result *kademlia.Result
 }
@@ -41,7 +42,6 @@ const (
 	StepAnswered StepKind = "answered"
 	StepSlow     StepKind = "slow"
 	StepFailed   StepKind = "failed"
-	StepStoring  StepKind = "storing"
 	StepEnded    StepKind = "ended"
 )
 
@@ -87,7 +87,9 @@ func (o *observers) watch(t *kademlia.Trace) *kademlia.Trace {
 	t.Began = func(q kademlia.QueryID, of protocol.Type, key []byte, upkeep bool) {
 		o.step(LookupStep{Lookup: q, Kind: StepBegan, Type: of, Key: key, Upkeep: upkeep})
 	}
-	t.Storing = func(q kademlia.QueryID, of protocol.Type) { o.step(LookupStep{Lookup: q, Kind: StepStoring, Type: of}) }
+	var storing bool // what is asked next
+	var by protocol.Type
+	t.Storing = func(_ kademlia.QueryID, of protocol.Type) { storing, by = true, of }
 	t.Slow = func(q kademlia.QueryID, to *kademlia.Contact) {
 		o.step(LookupStep{Lookup: q, Kind: StepSlow, Peer: to})
 	}
@@ -95,7 +97,8 @@ func (o *observers) watch(t *kademlia.Trace) *kademlia.Trace {
 		o.step(LookupStep{Lookup: q, Kind: StepEnded, Result: r})
 	}
 	t.Asking = func(q kademlia.QueryID, to *kademlia.Contact, hop int) {
-		o.step(LookupStep{Lookup: q, Kind: StepAsking, Peer: to, Hop: hop})
+		o.step(LookupStep{Lookup: q, Kind: StepAsking, Peer: to, Hop: hop, Storing: storing, Type: by})
+		storing, by = false, 0
 		asking(q, to, hop)
 	}
 	t.Answered = func(q kademlia.QueryID, from *kademlia.Contact, closer []*kademlia.Contact) {

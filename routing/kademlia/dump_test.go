@@ -135,7 +135,7 @@ func TestTraceBeginsAndEnds(t *testing.T) {
 		r.node.Store(w.now, protocol.Record{Key: []byte("/v/a"), Value: []byte("1")}, done)
 	})
 	w.await(func(done func(time.Time, Result)) { r.node.FindNode(w.now, []byte("b"), done) })
-	if len(began) < 2 || !reflect.DeepEqual(began, ended) || stored != 1 {
+	if len(began) < 2 || !reflect.DeepEqual(began, ended) || stored < 20 {
 		t.Errorf("%d began, %d ended, %d stored", len(began), len(ended), stored)
 	}
 	samples := r.node.SizeSamples(w.now)

@@ -59,9 +59,8 @@ func (f *fanout) give(now time.Time, c *Contact) {
 		f.open = make(map[keyspace.Key]struct{}, q.node.cfg.K)
 	}
 	f.open[c.Key] = struct{}{}
-	if f.given++; f.given == 1 {
-		q.node.cfg.Trace.storing(q.id, f.message)
-	}
+	f.given++
+	q.node.cfg.Trace.storing(q.id, f.message)
 	q.report.Asked++
 	q.node.cfg.Trace.asking(q.id, c, q.lookup.hop(&c.Key))
 	q.node.requests.sendPatiently(now, c, f.message, f, q.spread == nil)

@@ -9,8 +9,8 @@ type Trace struct {
 	// Began: operation q goes out to ask peers of type t for key; upkeep says that the
 	// table looks about, and no caller waits.
 	Began func(q QueryID, t protocol.Type, key []byte, upkeep bool)
-	// Storing: from now on peers are given a record by requests of type t; the walk may
-	// still be under way.
+	// Storing: the next that q sends, told by Asking right after, gives the peer a record; t
+	// is its type. The walk may still be under way.
 	Storing func(q QueryID, t protocol.Type)
 	// Asking: operation q sends a request to a peer that is hop referrals away.
 	Asking func(q QueryID, to *Contact, hop int)

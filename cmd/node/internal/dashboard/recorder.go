@@ -50,7 +50,7 @@ type lookupStep struct {
 	Peer   int              `json:"p"`
 	Hop    int              `json:"h,omitempty"`
 	Closer []int            `json:"c,omitempty"`
-	Type   string           `json:"type,omitempty"`
+	Type   string           `json:"type,omitempty"` // of a request that gives a record
 	Cause  string           `json:"e,omitempty"`
 }
 
@@ -167,7 +167,7 @@ func (l *recorded) step(s routing.LookupStep) {
 			step.Closer = append(step.Closer, i)
 		}
 	}
-	if s.Kind == routing.StepStoring {
+	if s.Storing {
 		step.Type = s.Type.String()
 		l.Type = step.Type
 	}

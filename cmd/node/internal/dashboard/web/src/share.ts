@@ -33,7 +33,7 @@ export async function load(file: File): Promise<Lookup> {
   return l;
 }
 
-const kinds = ["asking", "answered", "slow", "failed", "storing"];
+const kinds = ["asking", "answered", "slow", "failed"];
 
 /** Makes a lookup of what a stranger may have written. */
 export function checked(from: unknown): Lookup {

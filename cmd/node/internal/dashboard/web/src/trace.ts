@@ -43,7 +43,6 @@ export function lengthOf(l: Lookup): number {
 export function traceOf(l: Lookup, until: number): Trace {
   const marks = new Map<number, Mark>();
   const trace: Trace = { marks: [], asked: 0, answered: 0, failed: 0, hops: 0, ended: l.end !== undefined && l.end.t <= until };
-  let storing = false;
   const mark = (peer: number, at: number, by: number): Mark => {
     let m = marks.get(peer);
     if (!m) {
@@ -54,7 +53,6 @@ export function traceOf(l: Lookup, until: number): Trace {
   };
   for (const s of l.steps) {
     if (s.t > until) break;
-    if (s.k === "storing") storing = true;
     if (!l.peers[s.p]) continue;
     const m = mark(s.p, s.t, -1);
     const open = m.asks.at(-1);
@@ -62,7 +60,7 @@ export function traceOf(l: Lookup, until: number): Trace {
       case "asking":
         trace.asked++;
         m.hop = m.hop || (s.h ?? 0);
-        m.asks.push({ from: s.t, to: until, fate: "asking", storing });
+        m.asks.push({ from: s.t, to: until, fate: "asking", storing: !!s.type });
         break;
       case "slow":
         if (open) open.fate = "slow";

@@ -161,7 +161,7 @@ export interface Hello {
   samples: { At: string; Peers: number }[] | null;
 }
 
-export type StepKind = "began" | "asking" | "answered" | "slow" | "failed" | "storing" | "ended";
+export type StepKind = "began" | "asking" | "answered" | "slow" | "failed" | "ended";
 
 export interface LookupStep {
   k: StepKind;
@@ -169,7 +169,7 @@ export interface LookupStep {
   p: number;
   h?: number;
   c?: number[];
-  type?: string;
+  type?: string; // of a request that gives a record
   e?: string;
 }
 
