@@ -7,7 +7,8 @@
 // span has the attributes kdht.network, kdht.peer and kdht.key.hash, and when it ends
 // kdht.asked, kdht.answered, kdht.failed, kdht.holders, kdht.hops, and kdht.joined or
 // kdht.recalled where another's lookup has given the answer. The events are named
-// asking, answered, slow, failed and storing, and say which peer.
+// asking, answered, slow and failed, and say which peer; kdht.stores is the type of a
+// request that gives a record.
 //
 // The invariant: a span has at most maxEvents events, and nothing is made of a step whose
 // span is not recorded.
@@ -65,6 +66,9 @@ func step(ctx context.Context, _ *routing.Operation, s routing.LookupStep) {
 	switch s.Kind {
 	case routing.StepAsking:
 		of = append(of, attribute.Int("kdht.hop", s.Hop))
+		if s.Storing {
+			of = append(of, attribute.String("kdht.stores", s.Type.String()))
+		}
 	case routing.StepAnswered:
 		of = append(of, attribute.Int("kdht.closer", len(s.Closer)))
 	case routing.StepFailed:

@@ -71,7 +71,7 @@ func (s *span) AddEvent(name string, opts ...trace.EventOption) {
 	defer s.tracer.mu.Unlock()
 	s.events[name]++
 	c := trace.NewEventConfig(opts...)
-	if c.Timestamp().IsZero() || len(c.Attributes()) == 0 && name != "storing" {
+	if c.Timestamp().IsZero() || len(c.Attributes()) == 0 {
 		s.events["bare "+name]++
 	}
 }
