@@ -130,6 +130,20 @@ func DisjointPaths(d int) Option {
 	return upTo(routing.MaxPaths, "DisjointPaths", d, func(c *settings) { c.Paths = d })
 }
 
+// WholeTable has the node learn the whole network by heart, again and again within a period,
+// a minute at the least, so that lookups take one hop and what is stored is given at once. A
+// round takes about a request for each peer, and each takes about a hundred bytes. An hour is
+// for who looks up very much. See DHT.WholeTable.
+func WholeTable(period time.Duration) Option {
+	return func(s *settings) error {
+		if period < time.Minute {
+			return fmt.Errorf("kdht: WholeTable(%v): give a minute at the least, or leave the option out", period)
+		}
+		s.Whole = period
+		return nil
+	}
+}
+
 // StrictLookups has a lookup for peers, and the one before a record is stored, ask each of
 // the k nearest. Else those are not asked whom three answers have named, as long as nobody
 // fails.

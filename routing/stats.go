@@ -127,6 +127,13 @@ func (d *DHT) NetworkSize() (peers, samples int) {
 	return s.peers, s.samples
 }
 
+// WholeTable returns how much of the network is known by heart, which is nothing without
+// Config.Whole, and after Close.
+func (d *DHT) WholeTable() kademlia.WholeTable {
+	s, _ := ask(d.loop, func(time.Time) kademlia.WholeTable { return d.loop.node.WholeTable() })
+	return s
+}
+
 // Mode returns ModeServer or ModeClient: whether we serve others just now.
 func (d *DHT) Mode() Mode {
 	m, _ := d.role.now()

@@ -54,6 +54,10 @@ type Breadth struct {
 	// which is divided among them), so that who lies on one cannot lead the others astray.
 	// Every path costs its own way to the target.
 	Paths int
+	// Whole has the whole network be learnt by heart within that time, again and again, so
+	// that lookups take one hop (0: not; a minute at the least). It is not for those who want
+	// little traffic: a round takes about a request for each peer there is.
+	Whole time.Duration
 	// Strict has each of the k nearest be asked, also where those who have answered all
 	// name the others.
 	Strict bool
@@ -148,6 +152,9 @@ func (c *Config) check() error {
 	}
 	if c.FarBuckets < 0 || c.FarBuckets > MaxFarBuckets {
 		return fmt.Errorf("kademlia: Config.FarBuckets is %d: give 0 for buckets of K, or at most %d", c.FarBuckets, MaxFarBuckets)
+	}
+	if c.Whole != 0 && c.Whole < time.Minute {
+		return fmt.Errorf("kademlia: Config.Whole is %v: give 0 for never, or a minute at the least", c.Whole)
 	}
 	if c.Paths < 0 || c.Paths > min(MaxPaths, c.Alpha) {
 		return fmt.Errorf("kademlia: Config.Paths is %d: give %d at most, since each path needs one of Alpha's %d requests", c.Paths, min(MaxPaths, c.Alpha), c.Alpha)

@@ -54,6 +54,7 @@ func NewNode(cfg Config) (*Node, error) {
 	n.prober = prober{node: n}
 	n.refresher = refresher{node: n}
 	n.reprovider = repeater{node: n, start: n.reprovide, period: n.cfg.Timing.Reprovide}
+	n.whole = whole{node: n}
 	n.seeder, n.exiles, n.upkeep = seeder{node: n}, exiles{node: n}, newUpkeep(n)
 	return n, nil
 }
@@ -153,6 +154,7 @@ func (n *Node) Advance(now time.Time) {
 	n.seeder.advance(now)
 	n.exiles.advance(now)
 	n.upkeep.advance(now)
+	n.whole.advance(now)
 	n.cache.expire(now)
 }
 
@@ -161,7 +163,7 @@ func (n *Node) Advance(now time.Time) {
 func (n *Node) NextDeadline() time.Time {
 	next := earlier(n.requests.next(), n.prober.nextDeadline())
 	next = earlier(next, earlier(n.seeder.nextDeadline(), n.exiles.nextDeadline()))
-	next = earlier(next, n.upkeep.nextDeadline())
+	next = earlier(next, earlier(n.upkeep.nextDeadline(), n.whole.nextDeadline()))
 	return earlier(next, earlier(n.refresher.nextDeadline(), n.reprovider.nextDeadline()))
 }
 

@@ -89,6 +89,7 @@ func (q *query) start(now time.Time) {
 			q.lookup.add(c, 1)
 		}
 	}
+	n.whole.seed(q.lookup)
 	if q.beside {
 		for _, c := range n.cache.beside(now, &q.target) {
 			q.lookup.add(c, 1)

@@ -38,10 +38,11 @@ type joint struct {
 	beside bool // it is one of many (see Node.Beside)
 }
 
-// shares is what lookups have of each other.
+// shares is what lookups have of each other, and of those made for all of them.
 type shares struct {
 	cache cache
 	joint joint
+	whole whole
 }
 
 // shared is one lookup and those who wait for it. Each may leave before its end; with the

@@ -104,6 +104,9 @@ func (r *run) nature(i int32) Fault {
 func (r *run) comeUp(i int32) {
 	m := &r.members[i]
 	cfg := r.cfg.Node
+	if i%1000 != 999 {
+		cfg.Whole = 0 // every thousandth learns the whole network
+	}
 	cfg.Self, cfg.Network, cfg.Trace, cfg.Known = m.contact.ID, r, r.trace, r.knownOne
 	cfg.Rand = rand.New(rand.NewPCG(mix(r.cfg.Seed), mix(uint64(i)<<32|uint64(m.life))))
 	if r.cfg.Link.Public {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kdht/kdht/routing"
+	"github.com/kdht/kdht/routing/kademlia"
 )
 
 // First is the first operation of a new client, and all that the client did until it was
@@ -37,6 +38,35 @@ func (t *Town) Newcomer(ctx context.Context, k Kind, there []*Operator) (First, 
 	f.Sent = int(t.arrival(m.host.ID()).Load())
 	return f, errors.Join(f.Err, m.close())
 }
+
+// Learner starts a client that knows the first two members and learns the whole town within
+// a minute, again and again. The caller closes it.
+func (t *Town) Learner(ctx context.Context) (*Operator, error) {
+	t.newcomers++
+	i := len(t.members) + t.newcomers
+	m, err := t.begin(i, t.gates(2), routing.ModeClient, kademlia.Breadth{Whole: time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	if err := m.dht.WaitReady(ctx); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return &Operator{town: t, Member: m, rand: rand.New(rand.NewPCG(t.cfg.Seed, uint64(i)))}, nil
+}
+
+// Known returns how much of the town the operator's node knows by heart.
+func (o *Operator) Known() kademlia.WholeTable { return o.dht.WholeTable() }
+
+// Lookup finds the peers nearest to a random key.
+func (o *Operator) Lookup(ctx context.Context) (hops int, quality float64, err error) {
+	var r routing.Report
+	key := o.bytes()
+	found, err := o.dht.GetClosestPeers(routing.WithReport(ctx, &r), string(key))
+	return r.Hops, o.town.quality(key, found, o.Member), err
+}
+
+// Close ends the operator's node, which must not be one of the town's own.
+func (o *Operator) Close() error { return o.close() }
 
 // underWay is longer than any request is on its way.
 const underWay = 75 * time.Millisecond

@@ -29,6 +29,7 @@ import (
 	"github.com/kdht/kdht/host/build"
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/routing"
+	"github.com/kdht/kdht/routing/kademlia"
 	"github.com/kdht/kdht/test/link"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/connmgr"
@@ -152,7 +153,7 @@ func (t *Town) gates(n int) []peer.AddrInfo {
 
 // join starts a node at the i-th place and waits until it knows another one.
 func (t *Town) join(ctx context.Context, i int, through []peer.AddrInfo, mode routing.Mode) (*Member, error) {
-	m, err := t.begin(i, through, mode)
+	m, err := t.begin(i, through, mode, kademlia.Breadth{})
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func (t *Town) join(ctx context.Context, i int, through []peer.AddrInfo, mode ro
 	return m, nil
 }
 
-func (t *Town) begin(i int, through []peer.AddrInfo, mode routing.Mode) (*Member, error) {
+func (t *Town) begin(i int, through []peer.AddrInfo, mode routing.Mode, breadth kademlia.Breadth) (*Member, error) {
 	m := &Member{place: t.net.Place(i)}
 	cfg := build.Config{
 		UserAgent: "kdht", Protocols: []coreprotocol.ID{routing.DefaultProtocol},
@@ -181,7 +182,7 @@ func (t *Town) begin(i int, through []peer.AddrInfo, mode routing.Mode) (*Member
 		return nil, err
 	}
 	serving := routing.Serving{OnRequest: func(from protocol.Remote, _ *protocol.Message) { t.arrival(from.Peer).Add(1) }}
-	m.dht, err = routing.New(t.net.Hanging(m.host, m.place), routing.Config{Mode: mode, BootstrapPeers: through, Serving: serving})
+	m.dht, err = routing.New(t.net.Hanging(m.host, m.place), routing.Config{Mode: mode, BootstrapPeers: through, Serving: serving, Breadth: breadth})
 	if err != nil {
 		return nil, errors.Join(err, m.host.Close())
 	}

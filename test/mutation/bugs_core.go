@@ -184,9 +184,9 @@ var queryBugs = []Bug{
 		Why: "peers that refuse a record cost replicas",
 	},
 	{
-		Name: "early-copies-forgotten", File: "routing/kademlia/early.go", In: core,
-		Old: "c.given, c.gave = true, now", New: "c.gave = now",
-		Why: "who is given a record while the walk is under way is given it again at its end",
+		Name: "half-of-the-copies-told-again", File: "routing/kademlia/early.go", In: core,
+		Old: "\tq.enough = nil\n", New: "",
+		Why: "who waits for half of the copies is told with each one more",
 	},
 	{
 		Name: "quorum-off-by-one", File: "routing/kademlia/goal_value.go", In: core,

@@ -88,14 +88,15 @@ type comeback struct {
 }
 
 type node struct {
-	K          int    `toml:"k" in:"0 64"`
-	Alpha      int    `toml:"alpha" in:"0 256"`
-	Beta       int    `toml:"beta" in:"0 64"`
-	FarBuckets int    `toml:"far_buckets" in:"0 4096"`
-	Paths      int    `toml:"paths" in:"0 8"`
-	Strict     bool   `toml:"strict"`
-	Region     int    `toml:"region" in:"0 2"`
-	Timing     timing `toml:"timing"`
+	K          int      `toml:"k" in:"0 64"`
+	Alpha      int      `toml:"alpha" in:"0 256"`
+	Beta       int      `toml:"beta" in:"0 64"`
+	FarBuckets int      `toml:"far_buckets" in:"0 4096"`
+	Paths      int      `toml:"paths" in:"0 8"`
+	Strict     bool     `toml:"strict"`
+	Whole      duration `toml:"whole" in:"0 8784"`
+	Region     int      `toml:"region" in:"0 2"`
+	Timing     timing   `toml:"timing"`
 }
 
 type timing struct {
