@@ -132,7 +132,7 @@ func DisjointPaths(d int) Option {
 
 // WholeTable has the node learn the whole network by heart, again and again within a period,
 // a minute at the least, so that lookups take one hop and what is stored is given at once. A
-// round takes about a request for each peer, and each takes about a hundred bytes. An hour is
+// round takes some two requests for each peer, and each takes about a hundred bytes. An hour is
 // for who looks up very much. See DHT.WholeTable.
 func WholeTable(period time.Duration) Option {
 	return func(s *settings) error {

@@ -56,7 +56,7 @@ type Breadth struct {
 	Paths int
 	// Whole has the whole network be learnt by heart within that time, again and again, so
 	// that lookups take one hop (0: not; a minute at the least). It is not for those who want
-	// little traffic: a round takes about a request for each peer there is.
+	// little traffic: a round takes some two requests for each peer there is.
 	Whole time.Duration
 	// Strict has each of the k nearest be asked, also where those who have answered all
 	// name the others.

@@ -127,12 +127,6 @@ func (c *candidate) credible(target *keyspace.Key) bool {
 // there reports whether the candidate counts as found: it has answered, or is believed in.
 func (c *candidate) there() bool { return c.state == answered || c.state == believed }
 
-// believes reports whether the peer with this key is one that is believed in.
-func (l *Lookup) believes(key *keyspace.Key) bool {
-	i, known := l.find(key)
-	return known && l.candidates[i].state == believed
-}
-
 // told returns a bit for each of contacts that is believed in.
 func (l *Lookup) told(contacts []*Contact) (bits uint64) {
 	for i, c := range contacts {
