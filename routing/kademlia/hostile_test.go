@@ -199,9 +199,8 @@ func TestPanickingValidator(t *testing.T) {
 
 func TestNegativePeriods(t *testing.T) {
 	n, _ := handDriven(t, 1, func(c *Config) { c.Timing = Timing{Reprovide: -1, Probe: -1, Refresh: -1, Cache: -1, Suspect: -1} })
-	if err := n.StartProviding(epoch, []byte("k"), 0); err != nil || n.Providing() != 0 {
-		t.Errorf("%d keys kept announced, %v", n.Providing(), err)
-	}
+	n.SetKeys(epoch, nil, nil, Cursor{})
+	n.KeysDue(epoch)
 	if next := n.NextDeadline(); !next.IsZero() {
 		t.Errorf("waits until %v for nothing", next)
 	}
@@ -209,29 +208,6 @@ func TestNegativePeriods(t *testing.T) {
 		if err := bad.fill(); err == nil {
 			t.Errorf("%+v is accepted", bad)
 		}
-	}
-}
-
-// With nobody to tell, many due keys cost one attempt a pause, not a storm.
-func TestReprovideWaitsForPeers(t *testing.T) {
-	n, _ := handDriven(t, 0, nil)
-	for i := range 1000 {
-		if err := n.StartProviding(epoch, []byte{byte(i), byte(i >> 8)}, time.Hour); err != nil {
-			t.Fatal(err)
-		}
-	}
-	attempts := n.lastQuery
-	now := epoch.Add(time.Hour)
-	for range 20 {
-		n.Advance(now)
-		next := n.NextDeadline()
-		if !next.After(now) {
-			t.Fatalf("the next deadline %v is not after %v", next, now)
-		}
-		now = next
-	}
-	if got := n.lastQuery - attempts; got > 20*maxRepeating {
-		t.Errorf("%d attempts in 20 pauses", got)
 	}
 }
 

@@ -35,7 +35,7 @@ type Node struct {
 	recent     recentDials
 	prober     prober
 	refresher  refresher
-	reprovider repeater
+	reprovider reprovider
 	seeder     seeder
 	exiles     exiles
 	upkeep     upkeep
@@ -53,7 +53,7 @@ func NewNode(cfg Config) (*Node, error) {
 	n.requests = requests{network: cfg.Network, timing: &n.cfg.Timing, patience: patience{timing: &n.cfg.Timing}}
 	n.prober = prober{node: n}
 	n.refresher = refresher{node: n}
-	n.reprovider = repeater{node: n, start: n.reprovide, period: n.cfg.Timing.Reprovide}
+	n.reprovider = reprovider{node: n, period: n.cfg.Timing.Reprovide}
 	n.whole = whole{node: n}
 	n.seeder, n.exiles, n.upkeep = seeder{node: n}, exiles{node: n}, newUpkeep(n)
 	return n, nil
@@ -243,27 +243,6 @@ func (n *Node) Provide(now time.Time, key []byte, done func(time.Time, Result)) 
 	}
 	return q.id
 }
-
-// reprovide announces one key of the reprovider's.
-func (n *Node) reprovide(now time.Time, key []byte, done func(time.Time, Result)) {
-	n.Provide(now, key, done)
-}
-
-// StartProviding keeps key announced every Timing.Reprovide, first after first.
-// An announcement that reaches nobody is tried again after Timing.Retry.
-// With a negative Timing.Reprovide nothing is kept announced.
-func (n *Node) StartProviding(now time.Time, key []byte, first time.Duration) error {
-	if n.cfg.Timing.Reprovide < 0 {
-		return nil
-	}
-	return n.reprovider.add(key, now.Add(first))
-}
-
-// StopProviding announces key no longer. Records out there expire by themselves.
-func (n *Node) StopProviding(key []byte) { n.reprovider.remove(key) }
-
-// Providing returns how many keys are kept announced.
-func (n *Node) Providing() int { return len(n.reprovider.byKey) }
 
 // Cancel ends an operation: done is called with what was found and ErrCanceled.
 func (n *Node) Cancel(now time.Time, id QueryID) {

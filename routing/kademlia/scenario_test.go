@@ -212,16 +212,6 @@ func (d *desk) do(t *testing.T, td *datadriven.TestData) {
 		d.node.Store(d.now, protocol.Record{Key: []byte(key), Value: []byte(td.CmdArgs[1].Key)}, d.done(key))
 	case "provide":
 		d.node.Provide(d.now, []byte(key), d.done(key))
-	case "keep-providing":
-		first := 22 * time.Hour
-		if len(td.CmdArgs) > 1 {
-			first = duration(t, td.CmdArgs[1].Key)
-		}
-		if err := d.node.StartProviding(d.now, []byte(key), first); err != nil {
-			t.Fatal(err)
-		}
-	case "stop-providing":
-		d.node.StopProviding([]byte(key))
 	default:
 		d.answer(t, td, key)
 	}
