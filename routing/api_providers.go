@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +15,6 @@ import (
 
 // maxLocalProviders is how many providers of a key our own store is asked for.
 const maxLocalProviders = 4096
-
-// retryProvide is when an announcement that reached nobody is made again.
-const retryProvide = 5 * time.Minute
 
 // providerKey returns the key of c's provider records: its multihash.
 func (d *DHT) providerKey(c cid.Cid) ([]byte, error) {
@@ -52,6 +48,7 @@ func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) (err error)
 		return outcome(ctx, err)
 	}
 	if !announce {
+		d.provided.set(string(key), d.loop.now())
 		return nil
 	}
 	err = s.run(ctx, OpProvide, key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
@@ -63,24 +60,6 @@ func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) (err error)
 	return aloneWith("provider record", err)
 }
 
-// keepProviding has key announced again when its time comes: soon, if nobody has
-// taken it yet.
-func (d *DHT) keepProviding(key []byte, taken bool) error {
-	timing := &d.cfg.Timing
-	if timing.Reprovide < 0 {
-		return nil
-	}
-	again := cmp.Or(timing.Reprovide, renewPeriod)
-	if !taken {
-		again = cmp.Or(timing.Retry, retryProvide)
-	}
-	full, err := ask(d.loop, func(now time.Time) error { return d.loop.node.StartProviding(now, key, again) })
-	if err != nil {
-		return err
-	}
-	return full
-}
-
 // StopProviding stops announcing c. Others forget the last announcement after
 // 48 hours.
 func (d *DHT) StopProviding(c cid.Cid) error {
@@ -88,9 +67,19 @@ func (d *DHT) StopProviding(c cid.Cid) error {
 	if err != nil {
 		return err
 	}
+	return d.stopProviding(key)
+}
+
+func (d *DHT) stopProviding(key []byte) error {
+	select {
+	case <-d.closing:
+		return ErrClosed
+	default:
+	}
 	d.provided.remove(string(key))
+	_, err := d.kept.store.Remove(key)
 	d.providers.Remove(key, []byte(d.transport.ID()))
-	return d.loop.post(func(time.Time) { d.loop.node.StopProviding(key) })
+	return err
 }
 
 // FindProviders returns up to k providers of c.

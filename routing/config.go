@@ -14,6 +14,7 @@ import (
 	"github.com/kdht/kdht/protocol/rpc"
 	"github.com/kdht/kdht/routing/kademlia"
 	"github.com/kdht/kdht/store"
+	"github.com/kdht/kdht/store/keystore"
 	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/peer"
 	coreprotocol "github.com/libp2p/go-libp2p/core/protocol"
@@ -151,6 +152,8 @@ type Stores struct {
 	Providers store.Providers
 	// Own keeps the values that are put again (see Republish).
 	Own store.KV
+	// Keys keeps the keys that are announced again and again (nil: in memory).
+	Keys *keystore.Keystore
 	// Table keeps the routing table's contacts between runs (nil: nobody does).
 	Table Snapshots
 	// MaxAge is how long a value is kept (48 h; below zero: for ever), MaxValue the longest one taken, in

@@ -131,6 +131,7 @@ func (d *DHT) begin() error {
 	self := d.book.updateSelf()
 	d.loop.node.SetAddrs(self.Peer.Addrs)
 	d.resume()
+	d.resumeProviding()
 	d.spawn(d.loop.run)
 	if err := d.role.begin(); err != nil {
 		return errors.Join(err, d.Close())
@@ -229,6 +230,7 @@ func (d *DHT) Close() error {
 	d.running.Wait()
 	d.network.running.Wait()
 	d.stock.running.Wait()
+	d.kept.running.Wait()
 	d.observers.ranks.clear() // the loop, whose they are, has ended
 	d.err = errors.Join(err, d.closeStores())
 	d.tellClosed()

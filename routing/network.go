@@ -70,13 +70,18 @@ func (n *network) exchange(ctx context.Context, to *kademlia.Contact, req, resp 
 func (n *network) carry(ctx context.Context, to *kademlia.Contact, req, resp *protocol.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	if to.HasAddrs() && !n.transport.Connected(to.ID) {
-		n.transport.Remember(to.ID, multiaddrs(to.Peer.Addrs), heardTTL)
-	}
+	n.remember(to)
 	if req.Type == protocol.AddProvider {
 		return n.client.Send(ctx, to.ID, req)
 	}
 	return n.client.RoundTrip(ctx, to.ID, req, resp)
+}
+
+// remember notes where a peer is to be dialled.
+func (n *network) remember(to *kademlia.Contact) {
+	if to.HasAddrs() && !n.transport.Connected(to.ID) {
+		n.transport.Remember(to.ID, multiaddrs(to.Peer.Addrs), heardTTL)
+	}
 }
 
 // streams gives the client the host's streams, and its errors the names that

@@ -130,7 +130,7 @@ func TestProvidedAloneIsAnnouncedLater(t *testing.T) {
 		if err := second.WaitReady(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(retryProvide + time.Minute)
+		time.Sleep(6 * time.Minute)
 		if n := second.Stats().Stored.Providers; n != 1 {
 			t.Errorf("the second node holds %d provider records, want 1", n)
 		}
@@ -391,15 +391,15 @@ func TestReprovideUntilStopped(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.requests(0)
-		time.Sleep(21 * time.Hour)
+		time.Sleep(5 * time.Hour)
 		if sent := w.requests(protocol.AddProvider); len(sent) != 0 {
 			t.Errorf("%d announcements before their time", len(sent))
 		}
-		time.Sleep(2 * time.Hour)
+		time.Sleep(22*time.Hour + 30*time.Minute) // in its turn of the cycle
 		if sent := w.requests(protocol.AddProvider); len(sent) != 3 {
-			t.Errorf("%d announcements after 22 h, want 3", len(sent))
+			t.Errorf("%d announcements after 27 h and a half, want 3", len(sent))
 		}
-		time.Sleep(26 * time.Hour) // beyond the 48 h that a record lives, here and there
+		time.Sleep(21*time.Hour + 30*time.Minute) // beyond the 48 h that a record lives, here and there
 		for i, d := range dhts {
 			if found, err := d.FindProviders(t.Context(), c); err != nil || len(found) != 1 || d.Stats().Stored.Providers != 1 {
 				t.Errorf("node %d after 49 h: %v, %v", i, found, err)

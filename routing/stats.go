@@ -55,6 +55,9 @@ type Stored struct {
 	ValueBytes int64
 	Providers  int // provider records
 	Providing  int // keys that we keep announced
+	Due        int // of these, to be announced out of their turn
+	// Reprovide is how far announcing them is.
+	Reprovide  kademlia.ReprovideStats
 	Publishing int // own values that we put again
 	// PublishErr is why those of an earlier run are not, nil if they are.
 	PublishErr error
@@ -64,12 +67,13 @@ type Stored struct {
 // what the loop counts.
 func (d *DHT) Stats() Stats {
 	type counts struct {
-		cache                 kademlia.CacheStats
-		providing, publishing int
+		cache      kademlia.CacheStats
+		reprovide  kademlia.ReprovideStats
+		publishing int
 	}
-	c, _ := ask(d.loop, func(time.Time) counts {
+	c, _ := ask(d.loop, func(now time.Time) counts {
 		n := d.loop.node
-		return counts{n.CacheStats(), n.Providing(), n.Publishing()}
+		return counts{n.CacheStats(), n.Reproviding(now), n.Publishing()}
 	})
 	s := Stats{
 		Table:  d.loop.node.View().Len(),
@@ -86,7 +90,7 @@ func (d *DHT) Stats() Stats {
 	if s.Table == 0 {
 		s.Lonely = d.whyNotReady()
 	}
-	s.Stored.Providing, s.Stored.Publishing = c.providing, c.publishing
+	s.Stored.Reprovide, s.Stored.Publishing = c.reprovide, c.publishing
 	s.Snapshot = d.resumption.state()
 	s.Stored.PublishErr = d.publications.failure()
 	if d.server.json != nil {
@@ -97,6 +101,7 @@ func (d *DHT) Stats() Stats {
 	}
 	if d.providers != nil {
 		s.Stored.Providers = d.providers.Len()
+		s.Stored.Providing, s.Stored.Due = d.kept.store.Len(), d.kept.store.DueLen()
 	}
 	return s
 }

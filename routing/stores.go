@@ -9,6 +9,7 @@ import (
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/keyspace"
 	"github.com/kdht/kdht/store"
+	"github.com/kdht/kdht/store/keystore"
 )
 
 const (
@@ -28,6 +29,7 @@ type holdings struct {
 	resumption   resumption
 	publications publications
 	stock        stock // the loop's
+	kept         ownKeys
 }
 
 // openStores opens the stores that are not switched off or given.
@@ -50,6 +52,10 @@ func (d *DHT) openStores() {
 		if d.providers == nil {
 			d.providers = store.NewProviders(store.ProvidersConfig{Self: self, Seed: rand.Uint64()})
 		}
+		d.kept.dht, d.kept.store = d, given.Keys
+		if d.kept.store == nil {
+			d.kept.store = keystore.New()
+		}
 	}
 }
 
@@ -62,7 +68,7 @@ func (d *DHT) closeStores() error {
 		errs = append(errs, d.publications.kv.Close())
 	}
 	if d.providers != nil {
-		errs = append(errs, d.providers.Close())
+		errs = append(errs, d.providers.Close(), d.kept.store.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -94,21 +100,20 @@ func (d *DHT) sweep(now time.Time) {
 		d.providers.Advance(now)
 	}
 	for _, key := range d.provided.due(now.Add(-renewPeriod)) {
-		d.provideHere(now, []byte(key))
+		if d.provideHere(now, []byte(key)) == nil {
+			d.provided.set(key, now)
+		}
 	}
 }
 
 // provideHere notes in our own store that we provide key. Our addresses are not
 // stored: answers carry the present ones.
 func (d *DHT) provideHere(now time.Time, key []byte) error {
-	err := d.providers.Add(now, key, protocol.Peer{ID: []byte(d.transport.ID())})
-	if err == nil {
-		d.provided.set(string(key), now)
-	}
-	return err
+	return d.providers.Add(now, key, protocol.Peer{ID: []byte(d.transport.ID())})
 }
 
-// provided is what we provide, with the time of the record in our own store.
+// provided is what we provide and do not announce, with the time of the record in our own
+// store.
 type provided struct {
 	mu   sync.Mutex
 	keys map[string]time.Time

@@ -47,6 +47,7 @@ func (a *app) provide() *cobra.Command {
 			return a.provided(c, p)
 		})
 	}
+	cmd.AddCommand(a.provideStatus())
 	return a.anyNode(cmd)
 }
 

@@ -150,6 +150,7 @@ func (c *Config) fill() error {
 	orDefault(&c.Node.Timing.GiveUp, 5*time.Second)
 	c.Records.fill()
 	orDefault(&c.Node.Timing.Replicate, c.Records.CopyEvery)
+	orDefault(&c.Node.Timing.Reprovide, c.Records.Every)
 	c.Churn.Comeback.fill()
 	if c.Node.Validator == nil && c.Records.on() {
 		c.Node.Validator = validator

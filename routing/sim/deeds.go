@@ -128,11 +128,21 @@ func (d *deed) published(now time.Time, res kademlia.Result) {
 	case rec.value != nil:
 		k.again(d.record, k.cfg.Every)
 	default:
-		node := k.run.members[d.who].node
-		if err := node.StartProviding(now, rec.key, k.cfg.Every); err != nil {
-			k.run.violated("member %d: %v", d.who, err)
-		}
+		keeper := k.keeperOf(d.who)
+		_, err := keeper.store.Add(rec.key)
+		keeper.check(err)
+		keeper.check(keeper.store.Announced(now, rec.key))
 	}
+}
+
+// keeperOf returns the keys that a member that is up keeps announced.
+func (k *keeping) keeperOf(who int32) *keeper {
+	own := k.keepers[who]
+	if own == nil || own.life != k.run.members[who].life {
+		own = k.run.keepKeys(who)
+		k.keepers[who] = own
+	}
+	return own
 }
 
 // readNext reads a record at random while the run goes on, and at its end every

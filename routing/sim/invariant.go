@@ -302,7 +302,7 @@ func (r *run) verdict(rep *Report) error {
 	for id := range r.checks.running {
 		r.violated("lookup %d of member %d has not ended", id.query, id.who)
 	}
-	if under := uint64(len(r.net.all) - len(r.net.free)); r.net.sent != r.net.ended+under {
+	if under := uint64(len(r.net.all)-len(r.net.free)) + r.net.more; r.net.sent != r.net.ended+under {
 		r.violated("%d requests, %d outcomes and %d under way", r.net.sent, r.net.ended, under)
 	}
 	if least := r.cfg.MinExact; least > 0 && rep.CleanExact < least {

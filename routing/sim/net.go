@@ -23,6 +23,7 @@ type flight struct {
 	from, to int32
 	life     uint32 // the sender's: outcomes of an earlier life reach nobody
 	opened   bool   // a connection was opened for it
+	lot
 }
 
 // flights are all flights, in one piece of memory; free ones are taken again, the
@@ -37,6 +38,11 @@ type flights struct {
 	astray uint64 // of these, to addresses where nobody is
 	// probes are the requests that ask a peer for its own id.
 	probes uint64
+	// sink, if not nil, takes what is announced in batches, in place of stores.
+	sink  func(to int32, key []byte)
+	more  uint64   // announcements under way beyond the first of each batch
+	tasks []func() // that are to happen, or have
+	done  int      // how many have
 }
 
 func (fs *flights) take() int32 {
@@ -194,6 +200,8 @@ func (r *run) arrived(i int32) {
 		r.fail(i, back, protocol.ErrUnsupported, Client)
 	case back > fl.deadline:
 		r.fail(i, fl.deadline, protocol.ErrTimeout, Lost)
+	case fl.keys != nil:
+		r.takesLot(i, back)
 	default:
 		if back, served := r.admits(i, back); served {
 			r.serve(i, back)
@@ -249,6 +257,10 @@ func (r *run) serve(i int32, back int64) {
 func (r *run) cameIn(i int32) {
 	fl := r.net.all[i]
 	r.net.ended++
+	if more := uint64(max(1, len(fl.keys)) - 1); more > 0 {
+		r.net.ended += more
+		r.net.more -= more
+	}
 	m := &r.members[fl.from]
 	if fl.err != nil && fl.err != protocol.ErrUnsupported && fl.to >= 0 {
 		r.disconnect(fl.from, fl.to)
@@ -257,6 +269,8 @@ func (r *run) cameIn(i int32) {
 	switch {
 	case fl.id >= baselineRequest:
 		r.inquired(&fl, alive)
+	case alive && fl.keys != nil:
+		r.act(fl.from, func(now time.Time) { m.node.HandleAnnounced(now, fl.batch, fl.taken, fl.err) })
 	case alive && m.node == nil:
 		r.plot.told(&fl)
 	case alive:

@@ -27,6 +27,7 @@ const (
 	handOver             // a member's stores answer; what is the reading
 	copyAll              // a member looks what it is to put again for others
 	gone                 // a member that has said farewell goes down
+	task                 // a task happens
 )
 
 // event is something that will happen. It holds no pointers, so that a million

@@ -106,6 +106,7 @@ type ledger struct {
 	owned   map[int32][]int32 // records by owner
 	acked   []int32           // those acknowledged once, in that order
 	due     map[int32]pending // by record
+	keepers map[int32]*keeper // by owner
 }
 
 // keep plans what is to be done with records.
@@ -117,7 +118,7 @@ func (r *run) keep() {
 	k := &keeping{
 		run: r, cfg: c, rng: rand.New(rand.NewPCG(r.cfg.Seed, 0x7265636f726473)),
 		open: make(map[*deed]bool), since: make(map[int32]int64), cellar: newCellar(),
-		ledger: ledger{byKey: make(map[string]int32), owned: make(map[int32][]int32), due: make(map[int32]pending)},
+		ledger: ledger{byKey: make(map[string]int32), owned: make(map[int32][]int32), due: make(map[int32]pending), keepers: make(map[int32]*keeper)},
 	}
 	r.records = k
 	for i := range c.Values + c.Providers {

@@ -210,6 +210,8 @@ func (r *run) happen(e *event) {
 		r.weighs(e.who, e.what)
 	case restart:
 		r.restarts(e.who, e.what)
+	case task:
+		r.does(e.what)
 	case attack:
 		r.attacks(e.who, e.what)
 	default:

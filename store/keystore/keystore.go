@@ -62,15 +62,33 @@ type Keystore struct {
 	generation byte
 }
 
-// counts are numbers of keys by the first 16 bits of their places.
+// counts are numbers of keys by the first 16 bits of their places, in pieces of which
+// there are only those that count anything: most nodes announce little.
 type counts struct {
 	all atomic.Int64
-	by  []atomic.Uint32
+	by  [pieces]atomic.Pointer[[buckets / pieces]atomic.Uint32]
 }
 
+// pieces is into how many what is kept by bucket is cut.
+const pieces = 256
+
 func (c *counts) add(bucket int, n int) {
+	if n == 0 {
+		return
+	}
+	p := &c.by[bucket/pieces]
+	if p.Load() == nil {
+		p.CompareAndSwap(nil, new([buckets / pieces]atomic.Uint32))
+	}
 	c.all.Add(int64(n))
-	c.by[bucket].Add(uint32(n))
+	p.Load()[bucket%pieces].Add(uint32(n))
+}
+
+func (c *counts) of(bucket int) int {
+	if piece := c.by[bucket/pieces].Load(); piece != nil {
+		return int(piece[bucket%pieces].Load())
+	}
+	return 0
 }
 
 // New returns an empty Keystore that forgets everything when it is closed.
@@ -82,7 +100,7 @@ func New() *Keystore {
 // Open returns the Keystore that kv holds, and nothing else may. It reads all of it once,
 // to count, and closes it with itself.
 func Open(kv store.KV) (*Keystore, error) {
-	s := &Keystore{kv: kv, keys: counts{by: make([]atomic.Uint32, buckets)}, due: counts{by: make([]atomic.Uint32, buckets)}}
+	s := &Keystore{kv: kv}
 	err := kv.Range(keyspace.Key{}, whole(), func(place keyspace.Key, b []byte) bool {
 		if place == statePlace {
 			s.readState(b)

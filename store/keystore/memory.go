@@ -13,16 +13,30 @@ import (
 // its length, in one piece of memory for each 65536th of the keyspace, and are put in
 // order when they are read.
 type memory struct {
-	mu    sync.RWMutex
-	by    [][]byte // nil when closed
-	state []byte
-	size  int
-	bytes int64
+	mu     sync.RWMutex
+	by     [pieces]*[buckets / pieces][]byte // nil where there is none
+	state  []byte
+	size   int
+	bytes  int64
+	closed bool
 }
 
 var _ store.KV = (*memory)(nil)
 
-func newMemory() *memory { return &memory{by: make([][]byte, buckets)} }
+func newMemory() *memory { return &memory{} }
+
+// bucket returns where the entries of a bucket stand, nil if there never were any and
+// none is to be made.
+func (m *memory) bucket(b int, make bool) *[]byte {
+	p := &m.by[b/pieces]
+	if *p == nil && make {
+		*p = new([buckets / pieces][]byte)
+	}
+	if *p == nil {
+		return nil
+	}
+	return &(*p)[b%pieces]
+}
 
 // find returns where the entry of a place stands in its bucket, behind its length, and
 // where it ends.
@@ -41,31 +55,34 @@ func (m *memory) Get(key keyspace.Key) ([]byte, bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	switch {
-	case m.by == nil:
+	case m.closed:
 		return nil, false, store.ErrClosed
 	case key == statePlace:
 		return m.state, m.state != nil, nil
 	}
-	bucket := m.by[bucketOf(&key)]
-	at, end, found := find(bucket, &key)
+	bucket := m.bucket(bucketOf(&key), false)
+	if bucket == nil {
+		return nil, false, nil
+	}
+	at, end, found := find(*bucket, &key)
 	if !found {
 		return nil, false, nil
 	}
-	return slices.Clone(bucket[at+1 : end]), true, nil
+	return slices.Clone((*bucket)[at+1 : end]), true, nil
 }
 
 // Put implements store.KV.
 func (m *memory) Put(key keyspace.Key, value []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.by == nil {
+	if m.closed {
 		return store.ErrClosed
 	}
 	if key == statePlace {
 		m.state = value
 		return nil
 	}
-	bucket := &m.by[bucketOf(&key)]
+	bucket := m.bucket(bucketOf(&key), true)
 	at, end, found := find(*bucket, &key)
 	if found {
 		copy((*bucket)[at+1:end], value) // of one key, so of one length
@@ -84,10 +101,13 @@ func (m *memory) Put(key keyspace.Key, value []byte) error {
 func (m *memory) Delete(key keyspace.Key) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.by == nil {
+	if m.closed {
 		return store.ErrClosed
 	}
-	bucket := &m.by[bucketOf(&key)]
+	bucket := m.bucket(bucketOf(&key), false)
+	if bucket == nil {
+		return nil
+	}
 	if at, end, found := find(*bucket, &key); found {
 		*bucket = slices.Delete(*bucket, at, end)
 		m.size--
@@ -123,13 +143,16 @@ func (m *memory) Range(first, last keyspace.Key, fn func(key keyspace.Key, value
 func (m *memory) read(dst []pair, bucket int) ([]pair, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if m.by == nil {
+	if m.closed {
 		return nil, store.ErrClosed
 	}
 	if bucket == 0 && m.state != nil {
 		dst = append(dst, pair{statePlace, m.state})
 	}
-	all := slices.Clone(m.by[bucket])
+	var all []byte
+	if b := m.bucket(bucket, false); b != nil {
+		all = slices.Clone(*b)
+	}
 	for at, end := 0, 0; at < len(all); at = end {
 		end = at + 1 + int(all[at])
 		dst = append(dst, pair{keyspace.KeyOf(all[at+1+headSize : end]), all[at+1 : end : end]})
@@ -159,6 +182,7 @@ func (m *memory) Bytes() int64 {
 func (m *memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.by, m.state, m.size, m.bytes = nil, nil, 0, 0
+	m.by = [pieces]*[buckets / pieces][]byte{}
+	m.state, m.size, m.bytes, m.closed = nil, 0, 0, true
 	return nil
 }

@@ -18,8 +18,8 @@ func (s *Keystore) Count(place keyspace.Key, bits int) (keys, due int, err error
 	first, last := place.Region(bits)
 	if bits <= 16 {
 		for b := bucketOf(&first); b <= bucketOf(&last); b++ {
-			keys += int(s.keys.by[b].Load())
-			due += int(s.due.by[b].Load())
+			keys += s.keys.of(b)
+			due += s.due.of(b)
 		}
 		return keys, due, nil
 	}
@@ -44,7 +44,7 @@ func (s *Keystore) Range(first, last keyspace.Key, fn func(k Key) bool) error {
 // Due is Range of the keys that are due. It looks only where there are any.
 func (s *Keystore) Due(first, last keyspace.Key, fn func(k Key) bool) error {
 	for b := bucketOf(&first); b <= bucketOf(&last); b++ {
-		if s.due.by[b].Load() == 0 {
+		if s.due.of(b) == 0 {
 			continue
 		}
 		var within keyspace.Key

@@ -99,6 +99,32 @@ type Holdings struct {
 	Values    int `json:"values"`
 	Providers int `json:"providers"` // provider records
 	Providing int `json:"providing"` // own keys, announced again every 22 h
+
+	Announcing Announcing `json:"announcing"` // how far that is
+}
+
+// Announcing is how far a node is with announcing its own keys. Times are in seconds.
+type Announcing struct {
+	Period   float64 `json:"period_s"` // 0: nothing is announced by itself
+	Due      int     `json:"due"`      // keys that are to be announced out of their turn
+	Region   string  `json:"region"`   // where it is in the keyspace: the first bits, in hexadecimal
+	Done     float64 `json:"done"`     // share of the cycle
+	Behind   float64 `json:"behind_s"` // how much later than planned; below zero: earlier
+	Visiting int     `json:"visiting"` // keys being announced now, to so many Peers
+	Peers    int     `json:"peers"`
+	Now      Cycle   `json:"now"`
+	Before   *Cycle  `json:"before,omitempty"` // the cycle before
+}
+
+// Cycle is what was announced from one beginning of the schedule to the next.
+type Cycle struct {
+	Visits  int     `json:"visits"` // to parts of the keyspace
+	Keys    int     `json:"keys"`
+	Taken   int     `json:"taken"`  // by half of the nearest peers at least
+	Failed  int     `json:"failed"` // not so, and tried again
+	Asked   int     `json:"asked"`  // requests to find peers
+	Sent    int     `json:"sent"`   // announcements
+	Longest float64 `json:"longest_visit_s"`
 }
 
 // Lookups counts what a node's lookups had of others: answered from memory, by what was

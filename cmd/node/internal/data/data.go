@@ -25,6 +25,7 @@ import (
 	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/routing/snapshot"
 	"github.com/kdht/kdht/store"
+	"github.com/kdht/kdht/store/keystore"
 	"github.com/kdht/kdht/store/pebble"
 	"github.com/kdht/kdht/store/providerlog"
 	record "github.com/libp2p/go-libp2p-record"
@@ -39,6 +40,8 @@ type Stores struct {
 	Providers store.Providers
 
 	values, own *pebble.KV // nil in memory
+	announced   *pebble.KV
+	keys        *keystore.Keystore
 	table       *snapshot.File
 }
 
@@ -89,6 +92,13 @@ func (s *Stores) open(self peer.ID, rules Rules) (err error) {
 	}
 	// There are few of them, and each is read once in 22 hours.
 	if s.own, err = pebble.Open(filepath.Join(s.Dir, "own"), pebble.Config{Cache: 1 << 20, OpenFiles: 16}); err != nil {
+		return err
+	}
+	// They are read and written by regions, each once in 22 hours.
+	if s.announced, err = pebble.Open(filepath.Join(s.Dir, "announced"), pebble.Config{Cache: 4 << 20, OpenFiles: 32}); err != nil {
+		return err
+	}
+	if s.keys, err = keystore.Open(s.announced); err != nil {
 		return err
 	}
 	log, err := providerlog.Open(filepath.Join(s.Dir, "providers"), providerlog.Config{Providers: providers(self), Uptime: providerlog.SystemUptime})
@@ -144,7 +154,7 @@ func InUse(dir string) error {
 func (s *Stores) Routing() routing.Stores {
 	r := routing.Stores{Values: s.Values, Providers: s.Providers}
 	if s.Dir != "" {
-		r.Own, r.Table = s.own, s.table
+		r.Own, r.Keys, r.Table = s.own, s.keys, s.table
 	}
 	return r
 }
@@ -155,7 +165,7 @@ func (s *Stores) Disk() *control.Disk {
 		return nil
 	}
 	d := &control.Disk{}
-	for _, kv := range []*pebble.KV{s.values, s.own} {
+	for _, kv := range []*pebble.KV{s.values, s.own, s.announced} {
 		st := kv.Stats()
 		d.Unreadable += st.Unreadable + st.LostBlocks + st.LostFiles
 		d.Lost += st.LostBatches
@@ -185,13 +195,17 @@ func (s *Stores) Close() error {
 	if s.own != nil {
 		errs = append(errs, s.own.Close())
 	}
+	if s.announced != nil {
+		errs = append(errs, s.announced.Close())
+	}
 	if s.Providers != nil {
 		errs = append(errs, s.Providers.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// Backup writes a copy of the values, those put again included, and of the table
+// Backup writes a copy of the values, those put again included, of the keys that are
+// kept announced and of the table
 // into the directory to, which must be empty or not exist. The node goes on
 // meanwhile. Provider records are not in it: their providers announce them again
 // within a day.
@@ -205,7 +219,7 @@ func (s *Stores) Backup(to string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return control.Errorf(control.Failed, "cannot make %s: %s", to, control.Line(err))
 	}
-	err := errors.Join(s.values.Backup(filepath.Join(to, "values")), s.own.Backup(filepath.Join(to, "own")))
+	err := errors.Join(s.values.Backup(filepath.Join(to, "values")), s.own.Backup(filepath.Join(to, "own")), s.announced.Backup(filepath.Join(to, "announced")))
 	if err == nil {
 		err = s.copyTable(to)
 	}

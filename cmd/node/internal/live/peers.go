@@ -121,7 +121,7 @@ func (n *Node) Status(context.Context) (*control.Status, error) {
 		Network: string(cmp.Or(n.cfg.Network, Private)),
 		Peer:    asPeer(n.Info()), Mode: s.Mode.String(), ModeReason: s.Reason, Lonely: why(s.Lonely), Profile: n.cfg.Profile.String(), Protocol: string(n.protocol),
 		Namespaces: n.namespaces(), Peers: s.Table, Connections: len(n.host.Network().Peers()),
-		Holdings: control.Holdings{Values: s.Stored.Values, Providers: s.Stored.Providers, Providing: s.Stored.Providing},
+		Holdings: control.Holdings{Values: s.Stored.Values, Providers: s.Stored.Providers, Providing: s.Stored.Providing, Announcing: announcing(&s.Stored)},
 		Lookups: control.Lookups{
 			Answered: s.Cache.Hits, Missing: s.Cache.Negative, Joined: s.Cache.Joined, Begun: s.Cache.Begun, Anew: s.Cache.Misses,
 			Invalidated: s.Cache.Invalidated, Keys: s.Cache.Keys, Bytes: s.Cache.Bytes,
