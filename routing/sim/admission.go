@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"time"
+
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/rpc"
 )
@@ -24,7 +26,9 @@ func (l *Limits) fill() {
 // and returns when its answer comes back. A request that is to be paused is
 // answered so much later: live, it is the next read of its stream that is put off,
 // which comes to the same for who sends one after another.
-func (r *run) admits(i int32, back int64) (at int64, served bool) {
+//
+// late is how much later than now it is read: the time of those before it on its stream.
+func (r *run) admits(i int32, back, late int64) (at int64, served bool) {
 	fl := &r.net.all[i]
 	c := &r.cfg.Link.Limits
 	if !c.On || r.plot.role(fl.to) != honest {
@@ -35,7 +39,7 @@ func (r *run) admits(i int32, back int64) (at int64, served bool) {
 		l = rpc.NewLimiter(rpc.LimiterConfig{PerPeer: rpc.Rate{PerSecond: c.PerSecond, Burst: c.Burst}, Subnets: c.Subnets})
 		r.gates[fl.to] = l
 	}
-	pause, err := l.Admit(r.time(fl.to), r.remote(fl.from), fl.req.Type, protocol.Size(fl.req))
+	pause, err := l.Admit(r.time(fl.to).Add(time.Duration(late)), r.remote(fl.from), fl.req.Type, protocol.Size(fl.req))
 	if err != nil {
 		if r.plot.role(fl.from) == honest {
 			r.plot.score.bystanders++

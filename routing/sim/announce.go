@@ -50,7 +50,7 @@ func (r *run) takesLot(i int32, back int64) {
 	start := back
 	for fl.taken < len(fl.keys) {
 		fl.req.Key = fl.keys[fl.taken].Hash
-		at, served := r.admits(i, back)
+		at, served := r.admits(i, back, back-start)
 		fl = &r.net.all[i]
 		if !served {
 			return

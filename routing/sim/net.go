@@ -203,7 +203,7 @@ func (r *run) arrived(i int32) {
 	case fl.keys != nil:
 		r.takesLot(i, back)
 	default:
-		if back, served := r.admits(i, back); served {
+		if back, served := r.admits(i, back, 0); served {
 			r.serve(i, back)
 		}
 	}

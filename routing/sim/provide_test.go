@@ -31,15 +31,12 @@ type publication struct {
 	run    *run
 	keeper *keeper
 	held   map[int32]*holder
-	places []uint64 // of keys, by number
-	began  int64    // when the keys are there
+	began  int64 // when the keys are there
 
 	reads, found, checks, there int
 	worst                       float64 // share of keys that were there, at the worst moment
-	most                        map[int32]int
 	conns                       int
 	cycles                      []kademlia.Cycle
-	sent                        uint64
 }
 
 // publishing is what is to be done.
