@@ -90,6 +90,7 @@ type reprovider struct {
 	wake   time.Time // when the cycle goes on
 	turn   outOfTurn
 	pause  time.Time // nothing begins until then
+	fails  int       // in a row: visits that found nobody, readings that failed
 	visit  *visit    // nil: none is under way
 	reads  keyReading
 	chart  chart // of the visit before
@@ -255,6 +256,12 @@ func (r *reprovider) nextDeadline() time.Time {
 	return at
 }
 
+// backOff puts everything off: a second, twice as long each time, Timing.Retry at the most.
+func (r *reprovider) backOff(now time.Time) {
+	r.pause = now.Add(min(r.node.cfg.Timing.Retry, firstRefusal<<min(r.fails, 20)))
+	r.fails++
+}
+
 // segment returns the last place that can be read in one piece from the cursor on.
 func (r *reprovider) segment() (last keyspace.Key) {
 	self := &r.node.self.Key
@@ -284,7 +291,7 @@ func (r *reprovider) goOn(now time.Time) {
 	id := r.ask(func(now time.Time, keys []Key, err error) {
 		switch {
 		case err != nil:
-			r.pause = now.Add(r.node.cfg.Timing.Retry)
+			r.backOff(now)
 		case len(keys) == 0:
 			r.nothing(now, end)
 		case r.due(&keys[0].Place).After(now):
@@ -346,7 +353,7 @@ func (r *reprovider) goOnOutOfTurn(now time.Time) {
 	id := r.ask(func(now time.Time, keys []Key, err error) {
 		switch {
 		case err != nil:
-			r.pause = now.Add(r.node.cfg.Timing.Retry)
+			r.backOff(now)
 		case len(keys) == 0:
 			*t = outOfTurn{at: t.again, last: true}
 		default:

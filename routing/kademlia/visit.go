@@ -53,7 +53,7 @@ func (r *reprovider) begin(now time.Time, outOfTurn bool, keys []Key, end keyspa
 		return
 	}
 	if !r.node.self.HasAddrs() {
-		r.pause = now.Add(r.node.cfg.Timing.Retry)
+		r.backOff(now)
 		return
 	}
 	v := &visit{r: r, outOfTurn: outOfTurn, began: now, keys: keys, last: end}
@@ -148,7 +148,7 @@ func (v *visit) giveUp(now time.Time) {
 	r := v.r
 	r.stats.Now.Asked += v.asked
 	r.visit, r.chart = nil, chart{}
-	r.pause = now.Add(r.node.cfg.Timing.Retry)
+	r.backOff(now)
 }
 
 // deliver hands every key to the peers nearest to it.
@@ -216,7 +216,7 @@ func (v *visit) end(now time.Time) {
 		}
 	}
 	v.count(now, &told)
-	r.visit = nil
+	r.visit, r.fails = nil, 0
 	r.pause = now.Add(visitPause)
 	if v.outOfTurn {
 		last := v.last
@@ -231,8 +231,8 @@ func (v *visit) end(now time.Time) {
 		r.node.KeysDue(now.Add(r.node.cfg.Timing.Retry))
 	}
 	id := r.ask(func(now time.Time, _ []Key, err error) {
-		if err != nil {
-			r.pause = now.Add(r.node.cfg.Timing.Retry)
+		if err != nil { // what was taken may be announced once more
+			r.backOff(now)
 		}
 		r.advance(now)
 	})
