@@ -12,6 +12,7 @@ import (
 	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/routing/snapshot"
 	"github.com/kdht/kdht/store"
+	"github.com/kdht/kdht/store/keystore"
 	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
@@ -190,6 +191,12 @@ func ProviderStore(s store.Providers) Option {
 // are put again after a restart, too. The DHT closes it.
 func PublishedStore(kv store.KV) Option {
 	return func(c *settings) error { c.Stores.Own = kv; return nil }
+}
+
+// KeyStore keeps the keys that are announced again and again in keys, so that they are after
+// a restart, too. The DHT closes it.
+func KeyStore(keys *keystore.Keystore) Option {
+	return func(c *settings) error { c.Stores.Keys = keys; return nil }
 }
 
 // MaxRecordAge is how long a value is kept since it was last put (48 h), at least a

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -123,9 +124,9 @@ func (d *DHT) keepProviding(key []byte, taken bool) error {
 		return err
 	}
 	if taken {
-		return d.kept.store.Announced(d.loop.now(), key)
+		return errors.Join(d.kept.store.Announced(d.loop.now(), key), d.kept.store.Sync())
 	}
-	if err := d.kept.store.Failed(key); err != nil {
+	if err := errors.Join(d.kept.store.Failed(key), d.kept.store.Sync()); err != nil {
 		return err
 	}
 	return d.loop.post(func(now time.Time) { d.loop.node.KeysDue(now.Add(timing.Retry)) })

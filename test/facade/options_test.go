@@ -15,6 +15,7 @@ import (
 	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/routing/amino"
 	"github.com/kdht/kdht/store"
+	"github.com/kdht/kdht/store/keystore"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 )
@@ -26,7 +27,7 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := store.NewMemory()
+	own, keys := store.NewMemory(), keystore.New()
 	values, providers := store.NewValues(store.NewMemory(), store.Imm{}, store.ValuesConfig{}), store.NewProviders(store.ProvidersConfig{})
 	for name, c := range map[string]struct {
 		option kdht.Option
@@ -58,6 +59,7 @@ func TestOptions(t *testing.T) {
 		"DisableProviders":          {kdht.DisableProviders(), func(c *routing.Config) bool { return c.DisableProviders }},
 		"ValueStore":                {kdht.ValueStore(values), func(c *routing.Config) bool { return c.Stores.Values == values }},
 		"ProviderStore":             {kdht.ProviderStore(providers), func(c *routing.Config) bool { return c.Stores.Providers == providers }},
+		"KeyStore":                  {kdht.KeyStore(keys), func(c *routing.Config) bool { return c.Stores.Keys == keys }},
 		"PublishedStore":            {kdht.PublishedStore(own), func(c *routing.Config) bool { return c.Stores.Own == own }},
 		"Region":                    {kdht.Region(kdht.RegionAlways), func(c *routing.Config) bool { return c.Stores.Region == routing.RegionAlways }},
 		"RoutingTableFile":          {kdht.RoutingTableFile("table"), func(c *routing.Config) bool { return c.Stores.Table != nil }},

@@ -121,8 +121,10 @@ func announce(dir string) error {
 		}
 	}
 	fmt.Println("ready", h.ID())
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
 	for {
-		time.Sleep(100 * time.Millisecond) // which is how often a person would look
+		<-look.C
 		s, r := d.Stats(), usage()
 		fmt.Println("due", s.Stored.Due, s.Stored.Reprovide.Now.Sent, s.Stored.Reprovide.Now.Asked, s.Stored.Reprovide.Now.Refused, s.Connected, r)
 		if s.Stored.Due == 0 {
