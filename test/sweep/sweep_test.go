@@ -70,7 +70,7 @@ func key(i int) multihash.Multihash {
 func member(keyFile string, cfg routing.Config, seeds ...peer.AddrInfo) (host.Host, *routing.DHT, error) {
 	h, err := build.New(build.Config{
 		KeyFile: keyFile,
-		Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Protocols: []coreprotocol.ID{routing.DefaultProtocol, routing.DefaultJSONProtocol}, UserAgent: "kdht",
+		Listen:  []string{"/ip4/127.0.0.1/tcp/0"}, Protocols: []coreprotocol.ID{routing.DefaultProtocol, routing.DefaultJSONProtocol}, UserAgent: "kdht",
 	})
 	if err != nil {
 		return nil, nil, err
