@@ -132,6 +132,7 @@ func amplified(j *judge) {
 // reached is one dial in vain, at however many addresses.
 func lied(j *judge) {
 	j.honest(5 * time.Millisecond)
+	j.rows[0].Promise = "–" // P12 is about what is taken and dialed
 	vain := float64(unreachable(j.t.During.Finish) - unreachable(j.t.During.Begin))
 	answers := j.count("hostile answers")
 	j.most("dials in vain for a hostile answer", "3", ratio(vain, answers), 3)
