@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,8 +196,9 @@ func TestConnectionsAreBounded(t *testing.T) {
 func TestAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, s := newPipes(), New(Config{})
-		touched, let := 0, make(chan struct{})
-		s.Mount(Probe, "GET /healthz", Alive(func() { touched++; <-let }))
+		let := make(chan struct{})
+		var touched atomic.Int64
+		s.Mount(Probe, "GET /healthz", Alive(func() { touched.Add(1); <-let }))
 		if err := s.Serve(l); err != nil {
 			t.Fatal(err)
 		}
@@ -216,8 +218,8 @@ func TestAlive(t *testing.T) {
 				t.Errorf("a node that hangs: %d", got)
 			}
 		}
-		if touched != 1 {
-			t.Errorf("asked %d times", touched)
+		if n := touched.Load(); n != 1 {
+			t.Errorf("asked %d times", n)
 		}
 		close(let)
 		if got := status(); got != 200 {
