@@ -84,6 +84,8 @@ func (s *storing) runTraced(ctx context.Context, traced *traced, key []byte, sta
 		return err
 	}
 	within, cancel := d.within(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel) // events that nobody takes hold up nobody for longer
+	defer stop()
 	op := d.operation(within, key)
 	op.traced = traced
 	half := make(chan kademlia.Result, 1)
@@ -97,7 +99,8 @@ func (s *storing) runTraced(ctx context.Context, traced *traced, key []byte, sta
 	r, err := op.await(ctx.Done(), half)
 	s.last = r.Report
 	FillReport(ctx, r.Report)
-	if r.Report.Partial && d.follow(op, s.final, cancel) {
+	stop()
+	if r.Report.Partial && d.follow(op, r.Report, s.final, cancel) {
 		s.rest = true
 		return nil
 	}
@@ -115,14 +118,17 @@ func untilHalf(start starter, half chan<- kademlia.Result) starter {
 	}
 }
 
-// follow waits for the rest of op on a goroutine of its own; false if the DHT is closed.
-func (d *DHT) follow(op *operation, final func(Report, error), cancel context.CancelFunc) bool {
+// follow waits for the rest of op, of which half has been done, on a goroutine of its own;
+// false if the DHT is closed.
+func (d *DHT) follow(op *operation, half Report, final func(Report, error), cancel context.CancelFunc) bool {
 	return d.rests.begin(d, func() {
 		defer cancel()
-		patience, over := context.WithTimeout(op.ctx, restPatience)
-		defer over()
-		r, err := op.await(patience.Done(), nil)
-		if errors.Is(err, kademlia.ErrCanceled) {
+		defer time.AfterFunc(restPatience, cancel).Stop()
+		r, err := op.await(op.ctx.Done(), nil)
+		switch {
+		case errors.Is(err, ErrClosed):
+			r.Report, err = half, nil // what is known of it
+		case errors.Is(err, kademlia.ErrCanceled):
 			err = nil // some hold it
 		}
 		op.traced.end(op.ctx, r.Report, err)

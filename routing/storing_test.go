@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	core "github.com/libp2p/go-libp2p/core/routing"
 )
 
 // PutValue and Provide return when half of the k nearest hold the record. The others are
@@ -66,6 +68,28 @@ func TestFinalReportOfWhatFails(t *testing.T) {
 	})
 }
 
+// Events that nobody takes hold up a store no longer than its caller waits, and its rest no
+// longer than a rest may take.
+func TestEventsThatNobodyTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dhts, _ := newWorld(t).overlay(30, withNumbers(t))
+		listening, quit := context.WithCancel(t.Context())
+		defer quit()
+		listening, _ = core.RegisterForQueryEvents(listening)
+		final := make(chan time.Duration, 1)
+		ctx, cancel := context.WithTimeout(listening, 10*time.Second)
+		defer cancel()
+		began := time.Now()
+		err := dhts[3].PutValue(WithFinalReport(ctx, func(Report, error) { final <- time.Since(began) }), "/v/a", []byte("1"))
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("PutValue took %v: %v", took, err)
+		}
+		if took := <-final; took > 10*time.Second+restPatience {
+			t.Errorf("its end was told after %v", took)
+		}
+	})
+}
+
 // Close lets what goes on after its callers end, but does not wait for the silent.
 func TestCloseAndTheRestOfStores(t *testing.T) {
 	for _, mute := range []bool{false, true} {
@@ -78,7 +102,12 @@ func TestCloseAndTheRestOfStores(t *testing.T) {
 			}
 			w.mu.Unlock()
 			final := make(chan Report, 1)
-			if err := dhts[3].PutValue(WithFinalReport(t.Context(), func(r Report, _ error) { final <- r }), "/v/a", []byte("1")); err != nil {
+			if err := dhts[3].PutValue(WithFinalReport(t.Context(), func(r Report, err error) {
+				if err != nil {
+					t.Errorf("in the end: %v", err)
+				}
+				final <- r
+			}), "/v/a", []byte("1")); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()
@@ -89,7 +118,7 @@ func TestCloseAndTheRestOfStores(t *testing.T) {
 			if took > 2*time.Second {
 				t.Errorf("Close took %v", took)
 			}
-			if last := <-final; !mute && len(last.Holders) < 20 {
+			if last := <-final; len(last.Holders) < 10 || !mute && len(last.Holders) < 20 {
 				t.Errorf("only %d hold what was being stored", len(last.Holders))
 			}
 		})

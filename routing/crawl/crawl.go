@@ -163,7 +163,10 @@ func Run(ctx context.Context, s Sender, seeds []Peer, cfg Config, told func(Visi
 			}
 		}
 	}
-	if end == Whole && w.Spent() {
+	switch {
+	case end == Whole && ctx.Err() != nil: // its end and the last answer came together
+		end = OutOfTime
+	case end == Whole && w.Spent():
 		end = OutOfBudget
 	}
 	return Result{Progress: w.Progress(), End: end, Took: time.Since(began)}, nil

@@ -77,9 +77,10 @@ func holds(list [][]byte, a []byte) bool {
 // named counts that somebody has named a peer.
 func (w *Walk) named(n int32) {
 	e := &w.peers[n]
-	if e.namers < 2 {
-		e.namers++
+	if e.namers == 2 {
+		return
 	}
+	e.namers++
 	if e.state != waiting {
 		return
 	}

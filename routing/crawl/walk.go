@@ -112,13 +112,12 @@ func (w *Walk) Next() (a Ask, ok bool) {
 	if len(w.reading) >= w.cfg.Parallel {
 		return a, false
 	}
-	n, ok := w.pop()
-	if !ok {
+	if w.progress.Visits >= w.cfg.Visits {
+		w.spent = w.spent || w.progress.Waiting > 0
 		return a, false
 	}
-	if w.progress.Visits >= w.cfg.Visits {
-		w.spent = true
-		w.surer, w.hearsay = queue{}, queue{}
+	n, ok := w.pop()
+	if !ok {
 		return a, false
 	}
 	w.progress.Visits++

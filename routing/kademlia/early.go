@@ -83,7 +83,7 @@ func (l *Lookup) soon(peers float64, now instant) *Contact {
 			continue
 		}
 		clear := peers > 0 && peers*share(l.distances[i]) <= most || c.nearby >= leastVouchers
-		if clear && !c.given && c.contact.HasAddrs() && l.dials.open(c) {
+		if clear && !c.given && c.contact.HasAddrs() && (c.state != heard || l.dials.open(c)) {
 			c.given, c.gave = true, now
 			return c.contact
 		}

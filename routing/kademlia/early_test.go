@@ -107,6 +107,30 @@ func TestRefusalOutlastsAnAnswer(t *testing.T) {
 	}
 }
 
+// Who could not be given the record where it was said to be has another chance where another
+// peer says it is, and its answer there ends its turn.
+func TestMovedPeerIsGivenTheRecord(t *testing.T) {
+	for _, refuses := range []bool{false, true} {
+		moved := NewContact(testID(2), [][]byte{testAddr(9)})
+		l := newLookup(testContact(1).Key, 2, 2, 1, []*Contact{testContact(2)})
+		first := l.Next()
+		l.candidates[0].given, l.candidates[0].gave = true, 1
+		l.Failed(&first.Key, true)
+		l.Dropped(&first.Key)
+		l.add(moved, 2)
+		if c := &l.candidates[0]; l.Next() == nil || c.given || c.gave != 0 {
+			t.Fatalf("not asked again, or not to be given the record: %+v", c)
+		}
+		if refuses {
+			l.candidates[0].refused = true // what it was given before comes to nothing as late as that
+		}
+		l.Answered(&first.Key, nil)
+		if l.slots != 0 || !l.Done() || l.count(answered) == 0 != refuses {
+			t.Errorf("after its answer %d slots are in use, %d have answered", l.slots, l.count(answered))
+		}
+	}
+}
+
 // One who takes the record though the walk has given it up is there.
 func TestCopyTakenProvesAPeer(t *testing.T) {
 	l := newLookup(testContact(1).Key, 2, 2, 1, []*Contact{testContact(2), testContact(3), testContact(4)})

@@ -120,6 +120,9 @@ func (c *candidate) learn(told *Contact, by uint8) {
 	default:
 		c.contact, c.state, c.retried = told, heard, true
 		c.named = namers{}
+		if c.refused { // at an address of before
+			c.refused, c.given, c.gave = false, false, 0
+		}
 	}
 	c.named.note(by)
 }
@@ -304,6 +307,8 @@ func (l *Lookup) Answered(key *keyspace.Key, closer []*Contact) (hop int) {
 	}
 	if !l.candidates[i].refused {
 		l.settle(i, answered)
+	} else if s := l.candidates[i].state; s == asking || s == slow {
+		l.settle(i, failed)
 	}
 	l.reached(i)
 	hop = int(l.candidates[i].hop)

@@ -249,14 +249,14 @@ func (g *survey) response(_ time.Time, _ *query, from *Contact, _ *protocol.Mess
 	return g.inside >= surveyed
 }
 
-// fill keeps the k nearest that have answered, or that several have named.
+// fill keeps the k nearest that have answered, or that as many have named as lookups believe.
 func (g *survey) fill(_ time.Time, q *query, _ *Result) {
 	if q.lookup == nil {
 		return
 	}
 	for i := range q.lookup.candidates {
 		c := &q.lookup.candidates[i]
-		if c.state == answered || !c.out() && c.namings > 1 {
+		if c.state == answered || !c.out() && c.namings >= leastVouchers {
 			if g.found = append(g.found, c.contact); len(g.found) == g.k {
 				return
 			}
