@@ -148,13 +148,27 @@ func wholeKeyspace() (first, last keyspace.Key) {
 // own returns what is to be put again under key now: our own value, or a better one
 // that has come in since. It is stored here once more, which refreshes its age.
 func (d *DHT) own(now time.Time, key []byte) (held []kademlia.Held, err error) {
+	for range 3 { // the owner may put another meanwhile, which counts
+		held, err = d.tryOwn(now, key)
+		if !errors.Is(err, errRenewed) {
+			break
+		}
+	}
+	return held, err
+}
+
+// errRenewed says that the owner has put another value while one was looked at.
+var errRenewed = errors.New("kdht: the value was replaced while it was to be put again; the new one is put when its turn comes")
+
+func (d *DHT) tryOwn(now time.Time, key []byte) (held []kademlia.Held, err error) {
 	p := &d.publications
 	at := keyspace.KeyOf(key)
 	b, found, err := p.kv.Get(at)
 	if err != nil || !found {
 		return nil, err
 	}
-	rec, _, ok := parseOwn(b)
+	seen := bytes.Clone(b)
+	rec, _, ok := parseOwn(seen)
 	if !ok || !bytes.Equal(rec.Key, key) {
 		return nil, nil
 	}
@@ -166,15 +180,31 @@ func (d *DHT) own(now time.Time, key []byte) (held []kademlia.Held, err error) {
 		}
 	}
 	if rules.Validate(string(key), rec.Value) != nil {
-		return nil, p.drop(key) // a signed value whose time is over
+		return nil, p.replace(at, seen, nil) // a signed value whose time is over
 	}
 	_ = d.keep(now, rec)
+	if err := p.replace(at, seen, appendOwn(nil, time.Now(), &rec)); err != nil {
+		return nil, err
+	}
+	rec.TimeReceived = now.UTC().AppendFormat(nil, time.RFC3339Nano)
+	return []kademlia.Held{{Record: rec}}, nil
+}
+
+// replace puts b where seen is, or nothing if b is nil; it is errRenewed if something else
+// is there by now, or nothing: its owner has put another or has stopped.
+func (p *publications) replace(at keyspace.Key, seen, b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, found, err := p.kv.Get(at); err != nil || !found {
-		return nil, err // stopped meanwhile
+	switch there, _, err := p.kv.Get(at); {
+	case err != nil:
+		return err
+	case !bytes.Equal(there, seen):
+		return errRenewed
+	case b != nil:
+		return p.kv.Put(at, b)
 	}
-	err = p.kv.Put(at, appendOwn(nil, time.Now(), &rec))
-	rec.TimeReceived = now.UTC().AppendFormat(nil, time.RFC3339Nano)
-	return []kademlia.Held{{Record: rec}}, err
+	if err := p.kv.Delete(at); err != nil {
+		return err
+	}
+	return p.kv.Sync()
 }

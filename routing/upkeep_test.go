@@ -108,6 +108,52 @@ func TestRepublishesTheBest(t *testing.T) {
 	})
 }
 
+// renewing is a namespace in which the owner puts a new value while an old one is looked at.
+type renewing struct {
+	numbered
+	renew func()
+}
+
+func (r *renewing) Validate(key string, value []byte) error {
+	if renew := r.renew; renew != nil && (string(value) == "bad" || string(value) == "1") {
+		r.renew = nil
+		renew()
+	}
+	return r.numbered.Validate(key, value)
+}
+
+// A value that its owner puts while the one before it is looked at, to be put again or
+// given up, takes its place.
+func TestRenewedWhileItIsPutAgain(t *testing.T) {
+	for _, before := range []string{"bad", "1"} {
+		synctest.Test(t, func(t *testing.T) {
+			var cfg Config
+			judge := &renewing{}
+			if err := cfg.AddNamespace("v", judge); err != nil {
+				t.Fatal(err)
+			}
+			d, _ := newWorld(t).start(cfg)
+			old := protocol.Record{Key: []byte("/v/a"), Value: []byte(before)}
+			if err := d.publish(old, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			judge.renew = func() {
+				if err := d.publish(protocol.Record{Key: old.Key, Value: []byte("7")}, time.Hour); err != nil {
+					t.Error(err)
+				}
+			}
+			held, err := d.own(d.loop.now(), old.Key)
+			if err != nil || len(held) != 1 || string(held[0].Record.Value) != "7" {
+				t.Errorf("after %q: %+v, %v", before, held, err)
+			}
+			b, _, _ := d.publications.kv.Get(keyspace.KeyOf(old.Key))
+			if rec, _, ok := parseOwn(b); !ok || string(rec.Value) != "7" {
+				t.Errorf("after %q: %q is kept", before, rec.Value)
+			}
+		})
+	}
+}
+
 // The form of own values takes whatever a disk makes of it.
 func FuzzParseOwn(f *testing.F) {
 	f.Add(appendOwn(nil, time.Unix(1e9, 0), &protocol.Record{Key: []byte("/v/a"), Value: []byte("1")}))
