@@ -42,6 +42,9 @@ func (g *guard) begin(cfg *Config, addr net.Addr) error {
 		if !g.loopback {
 			return control.Errorf(control.Usage, "serving HTTP at %s needs a token: give its file with --http-token-file, or stay on loopback", addr)
 		}
+		if len(g.hosts) > 0 {
+			return control.Errorf(control.Usage, "--http-host needs a token: whom a proxy asks for cannot be told from who is on this machine; give the token's file with --http-token-file too")
+		}
 		return nil
 	}
 	sum := sha256.Sum256([]byte(cfg.Token))
@@ -116,8 +119,8 @@ func foreign(r *http.Request) bool {
 }
 
 // operator reports whether the request is the operator's: it shows the token, or
-// there is none and it comes from this machine. What a proxy passes on comes from
-// elsewhere.
+// there is none and it comes from this machine. What a proxy says that it passes on
+// comes from elsewhere; not every proxy says so, hence one needs a token.
 func (g *guard) operator(r *http.Request) bool {
 	if g.token == nil {
 		return !forwarded(r.Header)

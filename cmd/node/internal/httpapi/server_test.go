@@ -114,7 +114,7 @@ func (a answer) wants(t *testing.T, what string, status int, says string) {
 }
 
 func TestForeignNamesAndPagesAreRefused(t *testing.T) {
-	base, c := serve(t, Config{Hosts: []string{"Node.Example"}}, true), newClient(t)
+	base, c := serve(t, Config{Hosts: []string{"Node.Example"}, Token: secret}, true), newClient(t)
 	host := strings.TrimPrefix(base, "http://")
 	_, port, _ := net.SplitHostPort(host)
 	for _, try := range []struct {
@@ -144,7 +144,7 @@ func TestForeignNamesAndPagesAreRefused(t *testing.T) {
 		{"another site's frame", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, false},
 	} {
 		for _, surface := range []string{"probe", "admin"} {
-			got := ask(t, c, "GET", base+"/"+surface, "", try.header...)
+			got := ask(t, c, "GET", base+"/"+surface, "", append(try.header, "Authorization", "Bearer "+secret)...)
 			if try.ok {
 				got.wants(t, try.what, 200, surface+" 0")
 			} else {
@@ -153,7 +153,7 @@ func TestForeignNamesAndPagesAreRefused(t *testing.T) {
 		}
 		ask(t, c, "GET", base+"/public", "", try.header...).wants(t, try.what, 200, "public 0")
 	}
-	ask(t, c, "POST", base+"/admin", "x", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document").
+	ask(t, c, "POST", base+"/admin", "x", "Authorization", "Bearer "+secret, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document").
 		wants(t, "a form of another site", 403, "another origin")
 }
 
@@ -206,6 +206,22 @@ func TestTokenOnLoopback(t *testing.T) {
 	base, c := serve(t, Config{Token: secret}, true), newClient(t)
 	ask(t, c, "GET", base+"/admin", "").wants(t, "no token", 401, "token")
 	ask(t, c, "GET", base+"/admin", "", "Authorization", "Bearer "+secret).wants(t, "the token", 200, "admin")
+}
+
+// Whoever has a name for the server has a proxy before it, which need not say so: without
+// a token its guests would be operators.
+func TestHostsNeedAToken(t *testing.T) {
+	l, err := Listen("0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{Hosts: []string{"node.example"}})
+	if err := s.Serve(l); err == nil || !strings.Contains(err.Error(), "--http-token-file") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("a name without a token: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // A browser shows the token once and has a cookie from then on.
