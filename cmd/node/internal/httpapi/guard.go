@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
 )
@@ -21,7 +23,7 @@ type guard struct {
 	loopback  bool // where the server listens, not who asks: a proxy on this machine asks from loopback too
 	hosts     []string
 	token     []byte // digest of the token, nil if there is none
-	session   string // what a browser shows in its place
+	sessions  []byte // what a browser shows in its place is signed with; another in each process
 	cookie    string // the name of the cookie that holds it
 	tokenFile string
 }
@@ -50,9 +52,29 @@ func (g *guard) begin(cfg *Config, addr net.Addr) error {
 	sum := sha256.Sum256([]byte(cfg.Token))
 	g.token = sum[:]
 	mac := hmac.New(sha256.New, []byte(cfg.Token))
-	mac.Write([]byte("kdht session"))
-	g.session = hex.EncodeToString(mac.Sum(nil))
+	mac.Write([]byte("kdht session" + rand.Text()))
+	g.sessions = mac.Sum(nil)
 	return nil
+}
+
+// sessionAge is how long a browser that has shown the token is known again.
+const sessionAge = 7 * 24 * time.Hour
+
+// session returns what a browser shows in the token's place that has shown it at a time:
+// that time, signed.
+func (g *guard) session(at time.Time) string {
+	since := strconv.FormatInt(at.Unix(), 10)
+	mac := hmac.New(sha256.New, g.sessions)
+	mac.Write([]byte(since))
+	return since + "." + hex.EncodeToString(mac.Sum(nil))
+}
+
+// current reports whether session has returned shown in this process, and lately.
+func (g *guard) current(shown string, now time.Time) bool {
+	text, _, _ := strings.Cut(shown, ".")
+	since, err := strconv.ParseInt(text, 10, 64)
+	at := time.Unix(since, 0)
+	return err == nil && hmac.Equal([]byte(shown), []byte(g.session(at))) && now.Sub(at) < sessionAge
 }
 
 // over has h answer only those whom the surface admits.
@@ -67,10 +89,8 @@ func (g *guard) over(surface Surface, h http.Handler) http.Handler {
 			Refuse(w, http.StatusForbidden, "this node is not called %.100q: ask it by its address or as localhost, or start it with --http-host", r.Host)
 		case foreign(r):
 			Refuse(w, http.StatusForbidden, "this comes from a page of another origin: open the node's own page instead")
+		case surface == Admin && g.login(w, r): // first: the token is not to stay in the address of who has a cookie
 		case surface == Admin && !g.operator(r):
-			if g.login(w, r) {
-				return
-			}
 			w.Header().Set("WWW-Authenticate", `Bearer realm="kdht"`)
 			Refuse(w, http.StatusUnauthorized, "this needs the node's token, which is in %s: send it as \"Authorization: Bearer TOKEN\", or open this page once with ?token=TOKEN", g.where())
 		default:
@@ -129,7 +149,7 @@ func (g *guard) operator(r *http.Request) bool {
 		return g.right(shown)
 	}
 	c, err := r.Cookie(g.cookie)
-	return err == nil && subtle.ConstantTimeCompare([]byte(c.Value), []byte(g.session)) == 1
+	return err == nil && g.token != nil && g.current(c.Value, time.Now())
 }
 
 func forwarded(h http.Header) bool {
@@ -156,7 +176,8 @@ func (g *guard) login(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name: g.cookie, Value: g.session, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
+		Name: g.cookie, Value: g.session(time.Now()), Path: "/", MaxAge: int(sessionAge / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
 	})
 	query.Del("token")
 	// A path alone, of one slash at its beginning: no other host's.

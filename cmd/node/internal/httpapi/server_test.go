@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -242,6 +243,9 @@ func TestBrowserLogsInOnce(t *testing.T) {
 		t.Errorf("the token itself stays in the browser: %q", cookie)
 	}
 	ask(t, c, "GET", base+"/admin", "").wants(t, "with the cookie", 200, "admin")
+	if again := ask(t, c, "GET", base+"/admin?token="+secret, ""); again.status != 303 || again.header.Get("Location") != "/admin" {
+		t.Errorf("the token stays in the address of who has a cookie: %d to %q", again.status, again.header.Get("Location"))
+	}
 	ask(t, c, "GET", base+"/admin", "", "Origin", "http://evil.example").wants(t, "another's page with the cookie", 403, "")
 
 	at, _ := url.Parse(base)
@@ -253,6 +257,34 @@ func TestBrowserLogsInOnce(t *testing.T) {
 		t.Errorf("sent away to %q", to)
 	}
 	ask(t, newClient(t), "POST", base+"/admin?token="+secret, "x").wants(t, "a form with the token in its address", 401, "")
+}
+
+// A cookie is known for a while, and only to the process that gave it.
+func TestSessionsEnd(t *testing.T) {
+	begun := func() *guard {
+		g := &guard{}
+		if err := g.begin(&Config{Token: secret}, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}); err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	g, at := begun(), time.Unix(1e9, 0)
+	shown := g.session(at)
+	if !g.current(shown, at) || !g.current(shown, at.Add(sessionAge-1)) {
+		t.Error("a cookie is not known again")
+	}
+	if g.current(shown, at.Add(sessionAge)) {
+		t.Error("a cookie is good for ever")
+	}
+	if begun().current(shown, at) {
+		t.Error("a cookie outlives the process that gave it")
+	}
+	_, mac, _ := strings.Cut(shown, ".")
+	for _, forged := range []string{"", ".", mac, "1000000001." + mac, "01000000000." + mac, "." + mac, shown + "0"} {
+		if g.current(forged, at) {
+			t.Errorf("%q is taken for a cookie", forged)
+		}
+	}
 }
 
 // What a proxy on this machine passes on does not come from this machine.
@@ -391,11 +423,16 @@ func TestToken(t *testing.T) {
 			t.Errorf("%.40q: %q, %v", text, token, err)
 		}
 	}
-	if err := os.Chmod(path, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := LoadOrCreateToken(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
-		t.Errorf("one that others may write to: %v", err)
+	for _, mode := range []os.FileMode{0o666, 0o644, 0o640, 0o604, 0o620, 0o601} {
+		if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadOrCreateToken(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+			t.Errorf("%04o: %v", mode, err)
+		}
 	}
 	if _, err := LoadOrCreateToken(filepath.Dir(path)); err == nil {
 		t.Error("a directory is a token")

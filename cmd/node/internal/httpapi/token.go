@@ -19,7 +19,7 @@ const (
 )
 
 // LoadOrCreateToken returns the token in a file, made readable for its owner alone if
-// there is none. One that others could have written is refused.
+// there is none. One that others can read or write is refused.
 func LoadOrCreateToken(path string) (string, error) {
 	token, err := loadToken(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -48,8 +48,8 @@ func loadToken(path string) (string, error) {
 	if err != nil {
 		return "", control.AsError(err)
 	}
-	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o022 != 0 && os.PathSeparator == '/' {
-		return "", control.Errorf(control.Failed, "others may write to the HTTP token %s (%v): run: chmod 600 %s", path, mode, path)
+	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 && os.PathSeparator == '/' {
+		return "", control.Errorf(control.Failed, "the HTTP token %s is no file for its owner alone (%v): run: chmod 600 %s", path, mode, path)
 	}
 	raw, err := io.ReadAll(io.LimitReader(file, maxToken+2))
 	token := strings.TrimSpace(string(raw))
