@@ -24,6 +24,8 @@ const (
 	// maxSearches bounds the requests to the overlay under way: a node has 4 to 128 for
 	// all that it does.
 	maxSearches = 64
+	// clientSearches is how many of them are one client's of another machine at most.
+	clientSearches = 8
 	// clientRate and clientBurst are what one address of another machine may ask a
 	// second, and at once; maxClients how many addresses are remembered.
 	clientRate  = 20
@@ -106,21 +108,26 @@ func (r *ruled) Flush() { _ = http.NewResponseController(r.ResponseWriter).Flush
 // Unwrap is what http.ResponseController looks for.
 func (r *ruled) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// turnstile lets so many through at a time, and so many of each client a second.
+// turnstile lets so many through at a time, so many of them of each client, and so many of
+// each client a second.
+//
+// Invariant: inside has those alone that hold a place, so it is no longer than places.
 type turnstile struct {
 	places chan struct{}
 
 	mu      sync.Mutex
 	clients map[netip.Prefix]*rate.Limiter
+	inside  map[netip.Prefix]int
 }
 
 func newTurnstile() *turnstile {
-	return &turnstile{places: make(chan struct{}, maxSearches), clients: make(map[netip.Prefix]*rate.Limiter)}
+	return &turnstile{places: make(chan struct{}, maxSearches), clients: make(map[netip.Prefix]*rate.Limiter), inside: make(map[netip.Prefix]int)}
 }
 
 func (t *turnstile) over(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !t.admits(client(r.RemoteAddr), time.Now()) {
+		from := client(r.RemoteAddr)
+		if !t.admits(from, time.Now()) {
 			w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 			Refuse(w, http.StatusTooManyRequests, "more than %d requests a second from one address: ask more slowly", clientRate)
 			return
@@ -128,12 +135,41 @@ func (t *turnstile) over(h http.Handler) http.Handler {
 		select {
 		case t.places <- struct{}{}:
 			defer func() { <-t.places }()
+			if !t.enter(from) {
+				w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+				Refuse(w, http.StatusTooManyRequests, "%d requests from this address are under way, as many as one may have: ask again when they are answered", clientSearches)
+				return
+			}
+			defer t.leave(from)
 			h.ServeHTTP(w, r)
 		default:
 			w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 			Refuse(w, http.StatusServiceUnavailable, "%d requests are under way, as many as this node answers at a time: ask again in a moment", maxSearches)
 		}
 	})
+}
+
+// enter counts one more request under way of a client, unless it has its share.
+func (t *turnstile) enter(from netip.Prefix) bool {
+	if !from.IsValid() {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.inside[from] >= clientSearches {
+		return false
+	}
+	t.inside[from]++
+	return true
+}
+
+// leave takes back what enter has counted.
+func (t *turnstile) leave(from netip.Prefix) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.inside[from]--; t.inside[from] <= 0 {
+		delete(t.inside, from)
+	}
 }
 
 // admits reports whether a client may ask now. This machine always may: what asks

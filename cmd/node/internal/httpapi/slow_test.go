@@ -197,15 +197,16 @@ func TestAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, s := newPipes(), New(Config{})
 		let := make(chan struct{})
-		var touched atomic.Int64
+		var touched, looked atomic.Int64
 		s.Mount(Probe, "GET /healthz", Alive(func() { touched.Add(1); <-let }))
+		s.Mount(Probe, "GET /readyz", Ready(func() (bool, string) { second := looked.Add(1) == 2; <-let; return second, "as it is" }))
 		if err := s.Serve(l); err != nil {
 			t.Fatal(err)
 		}
-		status := func() int {
+		status := func(path string) int {
 			conn := l.dial("127.0.0.1:9")
 			defer conn.Close()
-			_, _ = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+			_, _ = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				t.Error(err)
@@ -214,16 +215,24 @@ func TestAlive(t *testing.T) {
 			return resp.StatusCode
 		}
 		for range 3 {
-			if got := status(); got != 503 {
-				t.Errorf("a node that hangs: %d", got)
+			for _, path := range []string{"/healthz", "/readyz"} {
+				if got := status(path); got != 503 {
+					t.Errorf("%s of a node that hangs: %d", path, got)
+				}
 			}
 		}
-		if n := touched.Load(); n != 1 {
-			t.Errorf("asked %d times", n)
+		if touched.Load() != 1 || looked.Load() != 1 {
+			t.Errorf("asked %d and %d times", touched.Load(), looked.Load())
 		}
 		close(let)
-		if got := status(); got != 200 {
-			t.Errorf("a node that lives: %d", got)
+		synctest.Wait()
+		for _, path := range []string{"/healthz", "/readyz"} {
+			if got := status(path); got != 200 {
+				t.Errorf("%s of a node that lives: %d", path, got)
+			}
+		}
+		if got := status("/readyz"); got != 503 {
+			t.Errorf("a node that is not ready: %d", got)
 		}
 		s.Close()
 	})
