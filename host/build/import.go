@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -18,7 +19,7 @@ import (
 //
 //   - libp2p's marshalled form, as LoadOrCreateKey keeps it, also in base64 as IPFS nodes have it in their configuration, or in
 //     hexadecimal
-//   - PEM with a PKCS #8, PKCS #1 or EC key, as openssl writes it
+//   - PEM with a PKCS #8, PKCS #1 or EC key, as openssl writes it, also after other blocks; not of Secp256k1
 //   - the 32 bytes of an Ed25519 seed, or the 64 of a seed and its public key, in base64 or hexadecimal
 //
 // The error does not show what was given.
@@ -26,7 +27,7 @@ func ParseKey(given []byte) (crypto.PrivKey, error) {
 	if len(given) > maxKeyFile {
 		return nil, fmt.Errorf("build: %d bytes are no private key: give at most %d", len(given), maxKeyFile)
 	}
-	if block, _ := pem.Decode(given); block != nil {
+	if block := privatePEM(given); block != nil {
 		return parsePEM(block)
 	}
 	forms := [][]byte{given}
@@ -64,6 +65,23 @@ func ed25519Of(raw []byte) (crypto.PrivKey, bool) {
 	return key, err == nil
 }
 
+// privatePEM returns the first block of a private key, or the first one if there is none;
+// nil if there are no blocks. openssl writes a key's parameters before it.
+func privatePEM(given []byte) (found *pem.Block) {
+	for block, rest := pem.Decode(given); block != nil; block, rest = pem.Decode(rest) {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return block
+		}
+		if found == nil {
+			found = block
+		}
+	}
+	return found
+}
+
+// secp256k1 is the name of that curve in DER: 1.3.132.0.10 (SEC 2, section A.2.1).
+var secp256k1 = []byte{6, 5, 0x2b, 0x81, 4, 0, 10}
+
 func parsePEM(block *pem.Block) (crypto.PrivKey, error) {
 	var std any
 	for _, parse := range []func([]byte) (any, error){
@@ -79,12 +97,15 @@ func parsePEM(block *pem.Block) (crypto.PrivKey, error) {
 	if edwards, ok := std.(ed25519.PrivateKey); ok {
 		std = &edwards
 	}
+	if std == nil && bytes.Contains(block.Bytes, secp256k1) {
+		return nil, errors.New("build: a Secp256k1 key is not read from PEM: give it in libp2p's form, or in base64 of that")
+	}
 	if std == nil {
 		return nil, fmt.Errorf("build: the PEM block %.40q holds no private key without a password: write it anew with `openssl pkcs8 -topk8 -nocrypt`", block.Type)
 	}
 	key, _, err := crypto.KeyPairFromStdKey(std)
 	if err != nil {
-		return nil, fmt.Errorf("build: no peer can have this kind of key (%v): give an Ed25519, RSA, ECDSA or Secp256k1 key", err)
+		return nil, fmt.Errorf("build: no peer can have this kind of key (%v): give an Ed25519, RSA or ECDSA key, or a Secp256k1 key in libp2p's form", err)
 	}
 	return key, nil
 }
@@ -94,10 +115,13 @@ func parsePEM(block *pem.Block) (crypto.PrivKey, error) {
 func SaveKey(path string, key crypto.PrivKey) error {
 	raw, err := crypto.MarshalPrivateKey(key)
 	if err != nil {
-		return fmt.Errorf("build: this key cannot be kept: %w", err)
+		return fmt.Errorf("build: this key cannot be kept: %w; give an Ed25519 key", err)
 	}
-	if err := saveKey(path, raw); err != nil {
-		return fmt.Errorf("build: cannot create key file %s: %w", path, err)
+	switch err := saveKey(path, raw); {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("build: key file %s is not replaced: %w; choose another path, or move it away", path, err)
+	case err != nil:
+		return fmt.Errorf("build: cannot create key file %s: %w; choose a path in a directory you can write to", path, err)
 	}
 	return nil
 }

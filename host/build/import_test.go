@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
@@ -34,7 +35,9 @@ func TestParseKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			forms = append(forms, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+			block := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+			before := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 1, 0}})
+			forms = append(forms, block, append(before, block...))
 		}
 		if kind == crypto.Ed25519 {
 			both, err := key.Raw()
@@ -61,6 +64,33 @@ func TestParseKeyRefuses(t *testing.T) {
 	}
 }
 
+// A key that Go does not read from PEM is told from one with a password, and what has no
+// private key says what it has.
+func TestParseKeyAdvises(t *testing.T) {
+	for says, given := range map[string]string{
+		"libp2p's form": secp256k1PEM(t),
+		"\"CERTIFICATE\"": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte{1}})) +
+			string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte{1}})),
+	} {
+		if _, err := ParseKey([]byte(given)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %s", err, says)
+		}
+	}
+}
+
+// secp256k1PEM is as `openssl ecparam -name secp256k1 -genkey -noout` writes it.
+func secp256k1PEM(t *testing.T) string {
+	der, err := asn1.Marshal(struct {
+		Version int
+		Key     []byte
+		Curve   asn1.ObjectIdentifier `asn1:"explicit,tag:0"`
+	}{1, bytes.Repeat([]byte{7}, 32), asn1.ObjectIdentifier{1, 3, 132, 0, 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+}
+
 func TestSaveKeyReplacesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	key, _, err := crypto.GenerateEd25519Key(bytes.NewReader(make([]byte, 64)))
@@ -70,8 +100,11 @@ func TestSaveKeyReplacesNothing(t *testing.T) {
 	if err := SaveKey(path, key); err != nil {
 		t.Fatal(err)
 	}
-	if err := SaveKey(path, key); !errors.Is(err, fs.ErrExist) {
+	if err := SaveKey(path, key); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "choose another path") {
 		t.Errorf("a second time: %v", err)
+	}
+	if err := SaveKey(filepath.Join(path, "below"), key); err == nil || !strings.Contains(err.Error(), "directory you can write to") {
+		t.Errorf("below a file: %v", err)
 	}
 	if got, err := LoadOrCreateKey(path); err != nil || !got.Equals(key) {
 		t.Errorf("loaded: %v", err)
