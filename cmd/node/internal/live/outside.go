@@ -100,14 +100,27 @@ func (o *Outside) FindNode(ctx context.Context, to crawl.Peer, key []byte) ([]kp
 	if !ok {
 		return closer, nil
 	}
-	over := time.After(identifyTime)
+	var said []<-chan struct{}
 	for _, c := range o.host.Network().ConnsToPeer(to.ID) {
+		said = append(said, identifying.IDService().IdentifyWait(c))
+	}
+	awaitAll(ctx, identifyTime, said)
+	return closer, nil
+}
+
+// awaitAll waits for all to be closed, for so long together and until ctx ends.
+func awaitAll(ctx context.Context, most time.Duration, all []<-chan struct{}) {
+	over := time.NewTimer(most)
+	defer over.Stop()
+	for _, one := range all {
 		select {
-		case <-identifying.IDService().IdentifyWait(c):
-		case <-over:
+		case <-one:
+		case <-over.C:
+			return
+		case <-ctx.Done():
+			return
 		}
 	}
-	return closer, nil
 }
 
 // Agent is what a peer calls its program, as it says it; empty if it has not.
