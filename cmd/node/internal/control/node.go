@@ -87,6 +87,7 @@ type Status struct {
 	Namespaces  []string `json:"namespaces"` // of keys that can be stored
 	Peers       int      `json:"peers"`      // in the routing table
 	Connections int      `json:"connections"`
+	Joining     bool     `json:"joining"`          // whether it has peers to join through; the first node of a network has none
 	Lonely      string   `json:"lonely,omitempty"` // why it knows no peers
 	Holdings
 	Lookups Lookups `json:"lookups"`

@@ -99,6 +99,8 @@ func storage(f *facts) *Hint {
 
 func company(f *facts) *Hint {
 	switch n := f.status.Peers; {
+	case n == 0 && !f.status.Joining:
+		return &Hint{Warn, "Alone", "It has nobody to join through, as the first node of a network. Add a node with kdht run --bootstrap and this node's address.", "peers"}
 	case n == 0:
 		return &Hint{Bad, "Nobody is known", "Nothing can be found or stored. " + sentence(f.status.Lonely), "peers"}
 	case n < 3 && f.size <= 2*n:

@@ -64,8 +64,11 @@ func TestHints(t *testing.T) {
 		}
 	}
 	for want, spoil := range map[string]func(*facts){
-		"ok All is well":             func(*facts) {},
-		"bad Nobody is known":        func(f *facts) { f.status.Peers, f.status.Lonely = 0, "12 connected, 0 speak it" },
+		"ok All is well": func(*facts) {},
+		"bad Nobody is known": func(f *facts) {
+			f.status.Peers, f.status.Joining, f.status.Lonely = 0, true, "12 connected, 0 speak it"
+		},
+		"warn Alone":                 func(f *facts) { f.status.Peers = 0 },
 		"note A small network":       func(f *facts) { f.status.Peers, f.size = 1, 1 },
 		"note This node is a client": func(f *facts) { f.status.Mode = "client" },
 		"warn Many requests fail":    func(f *facts) { f.asked, f.failed = 30, 10 },

@@ -63,12 +63,22 @@ func peers(s *control.Status) Finding {
 	switch {
 	case s.Peers > 0:
 		return Finding{"peers", OK, what, ""}
+	case !s.Joining:
+		return Finding{"peers", Warn, "alone: it has nobody to join through, as the first node of a network", alone(s)}
 	case s.Uptime < settling:
 		return Finding{"peers", Warn, what, "it has just started: look again in half a minute"}
 	case s.Lonely != "":
 		return Finding{"peers", Bad, what, control.Clean(s.Lonely)}
 	}
 	return Finding{"peers", Bad, what, "start it with --bootstrap and the address of a node of its network"}
+}
+
+// alone says how the first node of a network gets company.
+func alone(s *control.Status) string {
+	if len(s.Addrs) == 0 {
+		return "nobody can reach it: start it with --listen, and then others with --bootstrap and its address"
+	}
+	return "add a node with: kdht run --bootstrap " + control.Clean(s.Addrs[0]+"/p2p/"+s.ID)
 }
 
 func role(s *control.Status) Finding {

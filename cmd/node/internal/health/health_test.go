@@ -17,10 +17,16 @@ func TestJudge(t *testing.T) {
 		ill         func(*control.Status, *control.Throttle, *control.Records)
 	}{
 		{"well", "", OK, func(*control.Status, *control.Throttle, *control.Records) {}},
-		{"alone", "peers", Bad, func(s *control.Status, _ *control.Throttle, _ *control.Records) {
-			s.Peers, s.Lonely = 0, "nobody\x1b[2J"
+		{"lonely", "peers", Bad, func(s *control.Status, _ *control.Throttle, _ *control.Records) {
+			s.Peers, s.Joining, s.Lonely = 0, true, "nobody\x1b[2J"
 		}},
-		{"just started", "peers", Warn, func(s *control.Status, _ *control.Throttle, _ *control.Records) { s.Peers, s.Uptime = 0, 3 }},
+		{"the first of its network", "peers", Warn, func(s *control.Status, _ *control.Throttle, _ *control.Records) {
+			s.Peers, s.Lonely, s.Addrs = 0, "nobody", []string{"/ip4/192.0.2.1/tcp/1\x1b"}
+		}},
+		{"the first of its network, not reachable", "peers", Warn, func(s *control.Status, _ *control.Throttle, _ *control.Records) { s.Peers = 0 }},
+		{"just started", "peers", Warn, func(s *control.Status, _ *control.Throttle, _ *control.Records) {
+			s.Peers, s.Joining, s.Uptime = 0, true, 3
+		}},
 		{"client in public", "mode", Warn, func(s *control.Status, _ *control.Throttle, _ *control.Records) {
 			s.Mode, s.Profile = "client", "public"
 		}},

@@ -120,7 +120,7 @@ func (n *Node) Status(context.Context) (*control.Status, error) {
 	out := &control.Status{
 		Network: string(cmp.Or(n.cfg.Network, Private)),
 		Peer:    asPeer(n.Info()), Mode: s.Mode.String(), ModeReason: s.Reason, Lonely: why(s.Lonely), Profile: n.cfg.Profile.String(), Protocol: string(n.protocol),
-		Namespaces: n.namespaces(), Peers: s.Table, Connections: len(n.host.Network().Peers()),
+		Namespaces: n.namespaces(), Peers: s.Table, Connections: len(n.host.Network().Peers()), Joining: n.Joining(),
 		Holdings: control.Holdings{Values: s.Stored.Values, Providers: s.Stored.Providers, Providing: s.Stored.Providing, Announcing: announcing(&s.Stored)},
 		Lookups: control.Lookups{
 			Answered: s.Cache.Hits, Missing: s.Cache.Negative, Joined: s.Cache.Joined, Begun: s.Cache.Begun, Anew: s.Cache.Misses,
