@@ -16,7 +16,7 @@ type linesBar struct {
 }
 
 func (a *app) linesBar() *linesBar {
-	if a.json || !isTerminal(a.stderr) {
+	if !a.animated() {
 		return &linesBar{}
 	}
 	return &linesBar{out: a.stderr}

@@ -154,13 +154,7 @@ func (a *app) provideMany(ctx context.Context) error {
 			}
 		})
 	}
-	read := make(chan error, 1)
-	go func() { // it may wait for its input for ever
-		err := w.read(a.stdin, t.read)
-		t.whole()
-		w.end(false)
-		read <- err
-	}()
+	read := t.follow(w, a.stdin)
 	all.Wait()
 	return t.outcome(ctx, read)
 }
@@ -214,6 +208,19 @@ func (t *tally) read() {
 	t.known++
 }
 
+// follow reads lines into w beside its caller, for it may wait for its input for ever. When
+// w has ended for want of lines, why stands in what it returns.
+func (t *tally) follow(w *waiting, in io.Reader) <-chan error {
+	read := make(chan error, 1)
+	go func() {
+		err := w.read(in, t.read)
+		t.whole()
+		read <- err // before the end, after which outcome looks for it
+		w.end(false)
+	}()
+	return read
+}
+
 func (t *tally) whole() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -232,7 +239,9 @@ func (t *tally) done(one announced) error {
 		t.through-- // called off: it counts for nothing
 	case one.Error != nil:
 		t.fail++
-		a.note("line %d: %s", one.Line, control.Clean(one.Error.Message))
+		if !a.json { // an error, and no note: --quiet is no reason to keep it back
+			fmt.Fprintf(a.stderr, "line %d: %s\n", one.Line, control.Clean(one.Error.Message))
+		}
 	}
 	if t.out == nil && (a.json || one.Error == nil) {
 		t.out = a.result(one, func(w io.Writer) { fmt.Fprintln(w, one.CID) })

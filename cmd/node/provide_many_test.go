@@ -74,6 +74,25 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 }
 
+// Why reading has ended is known before anybody hears that it has.
+func TestWhyReadingEndedIsNotMissed(t *testing.T) {
+	w := newWaiting()
+	w.mu.Lock() // so nothing ends
+	read := (&app{stderr: &bytes.Buffer{}}).newTally().follow(w, strings.NewReader(strings.Repeat("x", maxLine+1)))
+	select {
+	case err := <-read:
+		if err == nil {
+			t.Error("a line without end was read")
+		}
+	case <-time.After(patience):
+		t.Error("it is said only after the end")
+	}
+	w.mu.Unlock()
+	if _, ok := w.take(); ok {
+		t.Error("there is a line")
+	}
+}
+
 func TestBarText(t *testing.T) {
 	for want, got := range map[string]string{
 		"[##########..........] 5/10 done, 1 failed, 5 keys/s, 1s left":      barText(5, 1, 10, true, time.Second),
@@ -109,6 +128,11 @@ func TestTally(t *testing.T) {
 	}
 	if out.String() != "c0\nc2\n" || !strings.Contains(errs.String(), "line 2: broken") || !strings.Contains(errs.String(), "announced 2 of 3") {
 		t.Errorf("%q, %q", &out, &errs)
+	}
+	a.quiet = true
+	errs.Reset()
+	if err := a.newTally().done(announced{Line: 7, Error: control.Errorf(control.Usage, "broken")}); err != nil || errs.String() != "line 7: broken\n" {
+		t.Errorf("quietly: %q, %v", &errs, err)
 	}
 	a.json = true
 	out.Reset()
