@@ -21,8 +21,8 @@ the config file, and that before the default. The file is kdht/config.toml in th
 config directory, or what --config or $KDHT_CONFIG names; its keys are the names of the
 flags of ` + "`kdht run`" + `. Other commands take from it what they have variables for.
 
-Limits and log levels can be changed while a node runs: change the file, and send the
-node SIGHUP, or call ` + "`kdht config reload`" + `.`
+Limits and log levels can be changed while a node runs: change the file, and call
+` + "`kdht config reload`" + `, or send the node SIGHUP, which ends one that was started in a terminal.`
 
 // configTimeout bounds the talk with a node that runs here.
 const configTimeout = 10 * time.Second

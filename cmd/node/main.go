@@ -24,7 +24,7 @@ import (
 )
 
 func main() {
-	ctx := untilSignal()
+	ctx := untilSignal(attached(os.Stdin, os.Stderr))
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
 	os.Exit(a.main(ctx, os.Args[1:]))
 }
@@ -33,13 +33,17 @@ func main() {
 var errTerminated = errors.New("terminated")
 
 // untilSignal returns a context that the first SIGINT or SIGTERM ends; a second
-// one ends the program at once.
-func untilSignal() context.Context {
+// one ends the program at once. A terminal that goes, of a program that is attached to
+// one, ends it as SIGTERM does.
+func untilSignal(attached bool) context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if attached {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
-		if <-signals == syscall.SIGTERM {
+		if <-signals != os.Interrupt {
 			cancel(errTerminated)
 		}
 		cancel(context.Canceled)

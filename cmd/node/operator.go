@@ -4,12 +4,10 @@ import (
 	"context"
 	"maps"
 	"os"
-	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
 	"github.com/kdht/kdht/cmd/node/internal/live"
@@ -93,29 +91,24 @@ func (o *operator) setLimits(ctx context.Context, limits map[string]string) erro
 	return err
 }
 
-// listen reads the file anew at each SIGHUP until ctx ends, and says what came of it.
-func (o *operator) listen(ctx context.Context) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		defer signal.Stop(hangups)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangups:
-				done, err := o.Reload(ctx)
-				if err != nil {
-					o.app.note("the config file was not taken: %v", err)
-					continue
-				}
-				o.app.note("the config file was read anew: %s", count(len(done.Changes), "change"))
-				for _, c := range done.Changes {
-					o.app.note("  %s", changeText(&c))
-				}
+// listen reads the file anew at each hangup until ctx ends, and says what came of it.
+func (o *operator) listen(ctx context.Context, hangups <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			done, err := o.Reload(ctx)
+			if err != nil {
+				o.app.note("the config file was not taken: %v", err)
+				continue
+			}
+			o.app.note("the config file was read anew: %s", count(len(done.Changes), "change"))
+			for _, c := range done.Changes {
+				o.app.note("  %s", changeText(&c))
 			}
 		}
-	}()
+	}
 }
 
 // Reload implements control.Operator. A file that is wrong changes nothing.
@@ -133,6 +126,9 @@ func (o *operator) Reload(ctx context.Context) (*control.Reloaded, error) {
 	case os.IsNotExist(err): // nobody named it: then there is none
 		now = nil
 	case err != nil:
+		return nil, err
+	}
+	if err := o.wouldStart(now); err != nil {
 		return nil, err
 	}
 	done := &control.Reloaded{File: path, Changes: []control.Change{}}
@@ -154,6 +150,7 @@ func (o *operator) Reload(ctx context.Context) (*control.Reloaded, error) {
 		}
 		done.Changes = append(done.Changes, c)
 	}
+	o.keepBursts(now, limits)
 	if err := o.apply(ctx, now, limits, logs); err != nil {
 		return nil, err
 	}

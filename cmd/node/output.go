@@ -30,9 +30,9 @@ func (a *app) result(v any, text func(w io.Writer)) error {
 	return a.written(err)
 }
 
-// isTerminal reports whether people look at w.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
+// isTerminal reports whether people are at the other end of a stream.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 

@@ -54,8 +54,10 @@ type runFlags struct {
 	web       webFlags
 }
 
-func (a *app) run() *cobra.Command {
-	f := &runFlags{}
+func (a *app) run() *cobra.Command { return a.runWith(&runFlags{}) }
+
+// runWith is run with its own flags in f.
+func (a *app) runWith(f *runFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               runName,
 		Short:             "Run a node until Ctrl-C",
@@ -91,6 +93,8 @@ func (a *app) run() *cobra.Command {
 // runNode is run.
 func (a *app) runNode(cmd *cobra.Command, f *runFlags) error {
 	ctx := cmd.Context()
+	hangups, deaf := a.hangups()
+	defer deaf()
 	cfg, err := a.nodeConfig(f)
 	if err != nil {
 		return err
@@ -129,7 +133,7 @@ func (a *app) runNode(cmd *cobra.Command, f *runFlags) error {
 	if err := op.limit(ctx); err != nil {
 		return err
 	}
-	op.listen(ctx)
+	go op.listen(ctx, hangups)
 	thrift, spend := context.WithCancel(ctx)
 	defer spend()
 	go build.Thrifty(thrift)

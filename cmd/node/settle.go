@@ -86,6 +86,11 @@ func (a *app) settle(cmd *cobra.Command) error {
 	if err := a.readConfig(cmd.Root()); err != nil {
 		return err
 	}
+	return a.settleFlags(cmd)
+}
+
+// settleFlags is settle with the file that has been read.
+func (a *app) settleFlags(cmd *cobra.Command) error {
 	a.from = make(map[string]string)
 	var failed error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
