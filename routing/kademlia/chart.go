@@ -34,8 +34,9 @@ type reach struct {
 	peer *Contact
 }
 
-// note takes in the end of a lookup.
-func (c *chart) note(now time.Time, target *keyspace.Key, closest []*Contact) {
+// note takes in the end of a lookup. all says whether those it found are all there are if
+// they are fewer than k.
+func (c *chart) note(now time.Time, target *keyspace.Key, closest []*Contact, all bool) {
 	if len(c.whole) == 0 {
 		c.since = now
 	}
@@ -44,8 +45,10 @@ func (c *chart) note(now time.Time, target *keyspace.Key, closest []*Contact) {
 			c.peers = slices.Insert(c.peers, i, p)
 		}
 	}
-	if len(closest) < c.k { // there are no others
-		c.whole = []span{{0, 1<<64 - 1}}
+	if len(closest) < c.k {
+		if all {
+			c.whole = []span{{0, 1<<64 - 1}}
+		}
 		return
 	}
 	center := prefixOf(target)

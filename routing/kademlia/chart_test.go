@@ -30,7 +30,7 @@ func TestChartProperty(t *testing.T) {
 		}
 		for range 1 + rng.IntN(4) {
 			key := keyspace.KeyOf(binary.BigEndian.AppendUint64(nil, rng.Uint64()))
-			c.note(epoch, &key, nearest(&key))
+			c.note(epoch, &key, nearest(&key), true)
 			for i := range c.whole[1:] {
 				if c.whole[i].to+1 >= c.whole[i+1].from || c.whole[i].from > c.whole[i].to {
 					t.Fatalf("spans touch: %x", c.whole)
@@ -75,7 +75,7 @@ func TestChartTakesFewLookups(t *testing.T) {
 		c := chart{k: 20}
 		near := nearest(&key)
 		first, _ := key.Region(keyspace.CommonPrefixLen(&key, &near[19].Key))
-		c.note(epoch, &key, near)
+		c.note(epoch, &key, near, false)
 		lookups++
 		step := uint64(1) << (63 - keyspace.CommonPrefixLen(&key, &near[19].Key)) / 32
 		var places []keyspace.Key
@@ -88,7 +88,7 @@ func TestChartTakesFewLookups(t *testing.T) {
 			for _, at := range places {
 				_, sure := c.nearest(nil, &at)
 				if !c.covers(span{prefixOf(&at), prefixOf(&at)}) || last && !sure {
-					c.note(epoch, &at, nearest(&at))
+					c.note(epoch, &at, nearest(&at), false)
 					lookups++
 				}
 			}

@@ -83,10 +83,21 @@ func (d *delivery) give(i int, p *Contact) {
 	t.queue = append(t.queue, uint16(i))
 }
 
-// enough returns how many peers must hold a key: half of k, or of all there are.
-func (d *delivery) enough() int {
+// needed returns how many peers must hold a key: half of k, or of all there are once it is
+// believed that these are all.
+func (d *delivery) needed(now time.Time) int {
 	r := d.visit.r
-	return (min(r.node.cfg.K, max(1, len(r.chart.peers))) + 1) / 2
+	half, there := (r.node.cfg.K+1)/2, len(r.chart.peers)
+	if d.visit.doubtful || there >= half {
+		return half
+	}
+	if r.few.peers != there {
+		r.few = few{there, now}
+	}
+	if now.Sub(r.few.since) < smallAfter*r.node.cfg.Timing.Retry {
+		return half
+	}
+	return max(1, (there+1)/2)
 }
 
 // pass sends what can be sent.

@@ -64,6 +64,10 @@ const (
 	// fresh says that a key need not be announced in its turn if it was within this part
 	// of a period.
 	fresh = 4
+	// smallAfter is after how many times Timing.Retry of finding the same few peers, fewer
+	// than half of k, it is believed that there are no others: until then the keys that
+	// they took are announced again, because the others may not be up yet.
+	smallAfter = 2
 	// visitPause is the least time from one visit to the next, so that catching up takes
 	// not all there is.
 	visitPause = 100 * time.Millisecond
@@ -94,6 +98,7 @@ type reprovider struct {
 	visit  *visit    // nil: none is under way
 	reads  keyReading
 	chart  chart // of the visit before
+	few    few
 
 	lastBatch BatchID
 	batches   map[BatchID]*batch
@@ -107,6 +112,12 @@ type outOfTurn struct {
 	running bool
 	again   time.Time // when another is to begin after it, zero if none
 	last    bool      // the last visit was one of its
+}
+
+// few is since when there have been so few peers that together they are less than half of k.
+type few struct {
+	peers int
+	since time.Time
 }
 
 // keyReading is the Node's side of Keys: who waits for which answer.

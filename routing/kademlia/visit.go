@@ -32,7 +32,8 @@ type visit struct {
 	last      keyspace.Key // the end of the part
 	lookups   int
 	asked     int
-	at        int // the first key that is not known to be sure
+	doubtful  bool // a lookup found too few, and there may be others
+	at        int  // the first key that is not known to be sure
 	alone     []int
 	lone      int // of these, under way
 	delivery
@@ -60,7 +61,7 @@ func (r *reprovider) begin(now time.Time, outOfTurn bool, keys []Key, end keyspa
 	v.delivery.visit = v
 	r.visit = v
 	c := &r.chart
-	if now.Sub(c.since) > chartLife {
+	if now.Sub(c.since) > chartLife || len(c.peers) < c.k { // few: more may have come
 		*c = chart{k: r.node.cfg.K}
 	} else if _, sure := c.nearest(nil, &keys[0].Place); !sure {
 		*c = chart{k: r.node.cfg.K}
@@ -87,6 +88,11 @@ func (r *reprovider) stale(now time.Time, keys []Key) []Key {
 func (v *visit) explore(now time.Time) {
 	c := &v.r.chart
 	near, sure := c.nearest(nil, &v.keys[0].Place)
+	if v.doubtful { // another lookup would fare no better
+		v.cut(near)
+		v.deliver(now)
+		return
+	}
 	if !sure && v.lookups < maxLookups {
 		v.lookUp(now, &v.keys[0])
 		return
@@ -134,7 +140,10 @@ func (v *visit) lookUp(now time.Time, key *Key) {
 			v.giveUp(now)
 			return
 		}
-		v.r.chart.note(now, &key.Place, res.Closest)
+		n := v.r.node
+		all := res.Report.Failed.Total() == 0 && n.View().Len() < n.cfg.K
+		v.doubtful = len(res.Closest) < n.cfg.K && !all
+		v.r.chart.note(now, &key.Place, res.Closest, all)
 		v.explore(now)
 	})
 	if q != nil {
@@ -206,7 +215,7 @@ func (v *visit) announceAlone(now time.Time) {
 func (v *visit) end(now time.Time) {
 	r := v.r
 	told := Visited{At: now, Cursor: r.cursor}
-	need := v.enough()
+	need := v.needed(now)
 	v.forget()
 	for i := range v.keys {
 		if int(v.holders[i]) >= need {
