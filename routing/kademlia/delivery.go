@@ -2,6 +2,7 @@ package kademlia
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
@@ -33,8 +34,8 @@ type delivery struct {
 	targets []*target // in the order in which they were needed
 	by      map[*Contact]*target
 	holders []uint8 // of each key
-	next    []uint8 // of each key, how many of those nearest it was given to, or who were not there
-	out     int     // batches on their way
+	next    []uint16 // of each key, how many of those nearest it was given to, or who were not there
+	out     int      // batches on their way
 	sent    int
 	refused int
 }
@@ -61,7 +62,7 @@ type batch struct {
 func (d *delivery) start(now time.Time) {
 	d.until = now.Add(visitLife)
 	d.by = make(map[*Contact]*target)
-	d.holders, d.next = make([]uint8, len(d.visit.keys)), make([]uint8, len(d.visit.keys))
+	d.holders, d.next = make([]uint8, len(d.visit.keys)), make([]uint16, len(d.visit.keys))
 }
 
 // assign gives key i to the k nearest peers.
@@ -70,7 +71,7 @@ func (d *delivery) assign(i int, near []*Contact) {
 	for _, p := range near[:k] {
 		d.give(i, p)
 	}
-	d.next[i] = uint8(k)
+	d.next[i] = uint16(k)
 }
 
 func (d *delivery) give(i int, p *Contact) {
@@ -110,7 +111,9 @@ func (d *delivery) pass(now time.Time) {
 			continue
 		}
 		b := &batch{delivery: d, to: t, sent: instantOf(now)}
-		for _, i := range t.queue[:min(t.size, len(t.queue))] {
+		n := min(t.size, len(t.queue))
+		b.keys = make([]Key, 0, n)
+		for _, i := range t.queue[:n] {
 			b.keys = append(b.keys, d.visit.keys[i])
 		}
 		r := d.visit.r
@@ -215,7 +218,7 @@ func (d *delivery) drop(now time.Time, b *batch, err error) {
 
 // another returns the nearest peer that key i has not been given to, nil if there is none.
 func (d *delivery) another(i int, near []*Contact) *Contact {
-	for int(d.next[i]) < len(near) {
+	for int(d.next[i]) < min(len(near), math.MaxUint16) {
 		p := near[d.next[i]]
 		d.next[i]++
 		if t := d.by[p]; t == nil || !t.dropped {

@@ -317,7 +317,11 @@ func (r *reprovider) goOn(now time.Time) {
 
 // nothing goes on where there is no key from the cursor to end.
 func (r *reprovider) nothing(now time.Time, end keyspace.Key) {
-	if turn := r.due(&end); turn.After(now) {
+	turn := r.due(&end)
+	if r.cursor.Next.Compare(&r.node.self.Key) < 0 {
+		turn = r.cursor.Began.Add(r.period) // end is the last place, but offset sees 64 bits only
+	}
+	if turn.After(now) {
 		r.hold(now, turn)
 		return
 	}

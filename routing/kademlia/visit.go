@@ -187,7 +187,8 @@ func (v *visit) step(now time.Time) {
 		v.alone = nil // they are due, and have their turn again
 	}
 	v.announceAlone(now)
-	if v.r.visit == v && v.lone == 0 && len(v.alone) == 0 && v.over(now) {
+	done := v.lone == 0 && len(v.alone) == 0 || !now.Before(v.until)
+	if v.r.visit == v && done && v.over(now) {
 		v.end(now)
 	}
 }
@@ -199,6 +200,9 @@ func (v *visit) announceAlone(now time.Time) {
 		v.alone = v.alone[1:]
 		v.lone++
 		v.r.node.Provide(now, v.keys[i].Hash, func(now time.Time, res Result) {
+			if v.r.visit != v {
+				return // it is over
+			}
 			v.lone--
 			v.holders[i] = uint8(min(len(res.Report.Holders), 255))
 			v.asked += res.Report.Asked - len(res.Report.Holders)

@@ -1,9 +1,9 @@
 package kademlia
 
 import (
+	"slices"
 	"testing"
 	"time"
-
 )
 
 // Whoever begins while most of the network is not there yet, or does not answer, does not
@@ -42,3 +42,57 @@ func TestVisitBelievesFewOnlyIfNobodyFailed(t *testing.T) {
 	}
 }
 
+// A visit is over when its time is, even if keys that are announced by themselves are not:
+// else there would be nothing to wait for and no end.
+func TestVisitEndsInTime(t *testing.T) {
+	w := newWorld(t, 1)
+	w.grow(40, func(c *Config) { calmTables(c); c.Region = RegionAlways })
+	p := publish(w.order[0], 20)
+	r := &p.node.reprovider
+	w.runUntil(time.Minute, func() bool { return r.visit != nil && r.visit.lone == maxAlone })
+	r.visit.until = w.now
+	p.node.Advance(w.now)
+	if next := p.node.NextDeadline(); r.visit != nil || !next.IsZero() && !next.After(w.now) {
+		t.Fatalf("at %v a visit is under way that was to end then, with %v next", w.now, next)
+	}
+	p.touch()
+	w.run(w.now.Add(time.Hour))
+	if p.due() > 0 {
+		t.Errorf("%d keys are due an hour later", p.due())
+	}
+}
+
+// However many peers are known, a key is offered to each of them at most once.
+func TestAnotherEnds(t *testing.T) {
+	near := make([]*Contact, 300)
+	for i := range near {
+		near[i] = testContact(uint64(i))
+	}
+	d := delivery{next: make([]uint16, 1), by: make(map[*Contact]*target)}
+	var got []*Contact
+	for p := d.another(0, near); p != nil && len(got) <= len(near); p = d.another(0, near) {
+		got = append(got, p)
+	}
+	if !slices.Equal(got, near) {
+		t.Errorf("offered %d times, %d peers are known", len(got), len(near))
+	}
+}
+
+// The part of the keyspace before the Node's own place is the last of a cycle: without a
+// key there the cycle ends when its time is over and not before.
+func TestCycleWithoutKeysBeforeOurPlace(t *testing.T) {
+	w := newWorld(t, 1)
+	w.grow(15, calmTables)
+	p := publish(w.order[0], 50)
+	p.keys = slices.DeleteFunc(p.keys, func(k Key) bool { return k.Place.Compare(&p.contact.Key) < 0 })
+	began := p.node.reprovider.cursor.Began
+	for w.now.Before(began.Add(24 * time.Hour)) {
+		w.run(w.now.Add(10 * time.Minute))
+		if at := p.node.reprovider.cursor.Began; at.After(w.now) {
+			t.Fatalf("after %v a cycle has begun that begins after %v", w.now.Sub(began), at.Sub(began))
+		}
+	}
+	if s := p.node.Reproviding(w.now); !s.Began.Equal(began.Add(22 * time.Hour)) {
+		t.Errorf("began after %v", s.Began.Sub(began))
+	}
+}
