@@ -14,7 +14,8 @@ import (
 // not kept. It returns how many the peer took for certain, from the first on: all of them
 // iff err is nil, because it has read to the end and then closed its side cleanly; of a
 // peer that answers, as many as it answered. A peer that resets the stream for no stated
-// reason (see Send) is sent the rest one by one.
+// reason (see Send), or answers some and then closes its side, as py-libp2p does, which
+// reads one message of a stream, is sent the rest one by one.
 func (c *Client) SendAll(ctx context.Context, to peer.ID, n int, message func(i int) *protocol.Message) (taken int, err error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -25,6 +26,9 @@ func (c *Client) SendAll(ctx context.Context, to peer.ID, n int, message func(i 
 	if n > 1 {
 		if taken, again, err = c.stream(ctx, to, n, message); again {
 			c.counts.retries.Add(1)
+			for range taken {
+				c.counts.add(protocol.AddProvider, nil)
+			}
 		}
 	}
 	for ; again && taken < n; taken++ {
@@ -72,6 +76,9 @@ func (c *Client) stream(ctx context.Context, to peer.ID, n int, message func(i i
 		if err != nil {
 			if what := acknowledged(ctx, err); what != nil {
 				return taken, errors.Is(what, protocol.ErrRefused) && resetByPeer(err), what
+			}
+			if taken > 0 && taken < n {
+				return taken, true, nil
 			}
 			return n, false, nil
 		}

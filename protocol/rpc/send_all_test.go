@@ -40,6 +40,17 @@ func TestSendAll(t *testing.T) {
 			}
 		}, 5, 6, nil},
 		{"reset without a reason", 5, nil, func(s *fakeStream) { s.finish(errRemoteReset) }, 0, 4, protocol.ErrRefused},
+		{"one answered on each stream", 5, func(s *fakeStream, b []byte) {
+			if len(s.in) == 0 && s.end == nil {
+				answer(s, b)
+				s.finish(io.EOF)
+			}
+		}, nil, 5, 5, nil},
+		{"some answered, then closed", 50, func(s *fakeStream, b []byte) {
+			if nth++; nth <= 7 || nth > 50 {
+				answer(s, b)
+			}
+		}, func(s *fakeStream) { s.finish(io.EOF) }, 50, 44, nil},
 		{"silence", 5, nil, nil, 0, 1, protocol.ErrTimeout},
 		{"answered too often", 2, func(s *fakeStream, b []byte) { answer(s, b); answer(s, b) }, nil, 2, 1, protocol.ErrMalformed},
 		{"another answer", 5, func(s *fakeStream, _ []byte) { s.send(framed(find("x"))...) }, nil, 0, 1, protocol.ErrMalformed},
