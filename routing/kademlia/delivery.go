@@ -33,7 +33,7 @@ type delivery struct {
 	until   time.Time // zero: not begun
 	targets []*target // in the order in which they were needed
 	by      map[*Contact]*target
-	holders []uint8 // of each key
+	holders []uint8  // of each key
 	next    []uint16 // of each key, how many of those nearest it was given to, or who were not there
 	out     int      // batches on their way
 	sent    int
@@ -92,7 +92,9 @@ func (d *delivery) needed(now time.Time) int {
 	if d.visit.doubtful || there >= half {
 		return half
 	}
-	if r.few.peers != there {
+	if r.few.peers == 0 {
+		r.few.peers = there
+	} else if r.few.peers != there {
 		r.few = few{there, now}
 	}
 	if now.Sub(r.few.since) < smallAfter*r.node.cfg.Timing.Retry {

@@ -100,9 +100,14 @@ type reprovider struct {
 	chart  chart // of the visit before
 	few    few
 
+	underWay
+	stats ReprovideStats
+}
+
+// underWay is the Node's side of Announcer: the batches that have not ended.
+type underWay struct {
 	lastBatch BatchID
 	batches   map[BatchID]*batch
-	stats     ReprovideStats
 }
 
 // outOfTurn is the pass through the keys that are due.
@@ -114,7 +119,8 @@ type outOfTurn struct {
 	last    bool      // the last visit was one of its
 }
 
-// few is since when there have been so few peers that together they are less than half of k.
+// few is since when there have been so few peers that together they are less than half of
+// k. Before any were found, since is when there was nobody, or when the Node began.
 type few struct {
 	peers int
 	since time.Time
@@ -167,7 +173,7 @@ func (n *Node) SetKeys(now time.Time, keys Keys, to Announcer, at Cursor) {
 		r.cursor = Cursor{Began: now, Next: n.self.Key} // the first time, or the clock was set
 	}
 	r.stats.Now.Began = r.cursor.Began
-	r.wake = now
+	r.wake, r.few = now, few{since: now}
 }
 
 // KeysDue tells that keys are due out of their turn from a time on.

@@ -156,7 +156,7 @@ func (v *visit) lookUp(now time.Time, key *Key) {
 func (v *visit) giveUp(now time.Time) {
 	r := v.r
 	r.stats.Now.Asked += v.asked
-	r.visit, r.chart = nil, chart{}
+	r.visit, r.chart, r.few = nil, chart{}, few{since: now}
 	r.backOff(now)
 }
 
