@@ -51,11 +51,12 @@ func (d *DHT) Provide(ctx context.Context, c cid.Cid, announce bool) (err error)
 		d.provided.set(string(key), d.loop.now())
 		return nil
 	}
+	kept := d.keepProviding(key) // before the run: StopProviding may come while it lasts
 	err = s.run(ctx, OpProvide, key, func(now time.Time, n *kademlia.Node, _ *operation, done func(time.Time, kademlia.Result)) kademlia.QueryID {
 		return n.Provide(now, key, done)
 	})
-	if again := d.keepProviding(key, err == nil); err == nil {
-		err = again
+	if again := d.announced(key, err == nil); err == nil {
+		err = errors.Join(kept, again)
 	}
 	return aloneWith("provider record", err)
 }

@@ -22,8 +22,8 @@ func (d *DHT) Provider() *Provider { return &Provider{d} }
 // outlives them. Keys that are already are announced again at once only if force is set.
 func (p *Provider) StartProviding(force bool, keys ...multihash.Multihash) error {
 	d := p.dht
-	if d.kept.store == nil {
-		return errProvidersOff
+	if err := d.keepsAnnounced(); err != nil {
+		return err
 	}
 	now := d.loop.now()
 	for _, key := range keys {
@@ -32,6 +32,17 @@ func (p *Provider) StartProviding(force bool, keys ...multihash.Multihash) error
 		}
 	}
 	return errors.Join(d.kept.store.Sync(), p.RefreshSchedule())
+}
+
+// keepsAnnounced returns why d cannot keep keys announced, nil if it can.
+func (d *DHT) keepsAnnounced() error {
+	switch {
+	case d.kept.store == nil:
+		return errProvidersOff
+	case d.loop.node.Timing().Reprovide < 0:
+		return errNotRepeated
+	}
+	return nil
 }
 
 func (p *Provider) add(now time.Time, force bool, key multihash.Multihash) error {
@@ -65,15 +76,23 @@ func (p *Provider) StopProviding(keys ...multihash.Multihash) error {
 // are there already keep their turn. It returns how many came and went. Nothing is taken
 // away before all have been named.
 func (p *Provider) Replace(keys iter.Seq[multihash.Multihash]) (added, removed int, err error) {
-	d := p.dht
-	if d.kept.store == nil {
-		return 0, 0, errProvidersOff
+	if err := p.dht.keepsAnnounced(); err != nil {
+		return 0, 0, err
 	}
+	return p.replace(keys)
+}
+
+func (p *Provider) replace(keys iter.Seq[multihash.Multihash]) (added, removed int, err error) {
+	d := p.dht
 	added, removed, err = d.kept.store.Replace(func(yield func([]byte) bool) {
 		for key := range keys {
 			if !yield(key) {
 				return
 			}
+		}
+	}, func(key []byte) {
+		if !d.provided.has(string(key)) {
+			d.providers.Remove(key, []byte(d.transport.ID()))
 		}
 	})
 	return added, removed, errors.Join(err, p.RefreshSchedule())
@@ -81,7 +100,10 @@ func (p *Provider) Replace(keys iter.Seq[multihash.Multihash]) (added, removed i
 
 // Clear announces nothing any longer, and returns how many keys that were.
 func (p *Provider) Clear() int {
-	_, removed, _ := p.Replace(func(func(multihash.Multihash) bool) {})
+	if p.dht.kept.store == nil {
+		return 0
+	}
+	_, removed, _ := p.replace(func(func(multihash.Multihash) bool) {})
 	return removed
 }
 

@@ -113,15 +113,26 @@ func (d *DHT) resumeProviding() {
 	}
 }
 
-// keepProviding has key announced again when its time comes: soon, if nobody has taken it
-// yet.
-func (d *DHT) keepProviding(key []byte, taken bool) error {
+// errNotRepeated says why keys cannot be kept announced.
+var errNotRepeated = errors.New("kdht: this node keeps no keys announced, because Timing.Reprovide is below zero: set it to 0 for every 22 hours, or announce each key with Provide")
+
+// keepProviding has key announced again and again, or, if nothing is, keeps the record in
+// our own store only.
+func (d *DHT) keepProviding(key []byte) error {
+	if d.loop.node.Timing().Reprovide < 0 {
+		d.provided.set(string(key), d.loop.now())
+		return nil
+	}
+	_, err := d.kept.store.Add(key)
+	return err
+}
+
+// announced notes what became of announcing a key, if it is still to be kept announced: if
+// nobody has taken it, it is tried again soon.
+func (d *DHT) announced(key []byte, taken bool) error {
 	timing := d.loop.node.Timing()
 	if timing.Reprovide < 0 {
 		return nil
-	}
-	if _, err := d.kept.store.Add(key); err != nil {
-		return err
 	}
 	if taken {
 		return errors.Join(d.kept.store.Announced(d.loop.now(), key), d.kept.store.Sync())

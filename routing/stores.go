@@ -134,6 +134,13 @@ func (p *provided) remove(key string) {
 	delete(p.keys, key)
 }
 
+func (p *provided) has(key string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, there := p.keys[key]
+	return there
+}
+
 // due returns the keys whose records are not younger than limit.
 func (p *provided) due(limit time.Time) []string {
 	p.mu.Lock()

@@ -54,8 +54,11 @@ const (
 type Keystore struct {
 	kv      store.KV
 	stripes [stripes]sync.Mutex // order changes of one key, by its place
-	keys    counts
-	due     counts
+	// replacing is held by the one Replace that is under way.
+	replacing sync.Mutex
+
+	keys counts
+	due  counts
 
 	mu         sync.Mutex // guards what follows, and orders changes of the state
 	state      State

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/kdht/kdht/protocol/keyspace"
@@ -72,7 +73,11 @@ func (s *Keystore) Due(first, last keyspace.Key, fn func(k Key) bool) error {
 // others: those that are there already stay as they are, the others are due. It returns
 // how many came and went. Nothing is taken away before all have been named: whatever
 // interrupts it, no key of theirs is lost, and a Replace from the beginning completes it.
-func (s *Keystore) Replace(all func(yield func(key []byte) bool)) (added, removed int, err error) {
+// gone, if there is any, is called with each key that went, which it must not keep. One
+// Replace waits for another.
+func (s *Keystore) Replace(all func(yield func(key []byte) bool), gone func(key []byte)) (added, removed int, err error) {
+	s.replacing.Lock()
+	defer s.replacing.Unlock()
 	if err := s.nextGeneration(); err != nil {
 		return 0, 0, err
 	}
@@ -92,12 +97,16 @@ func (s *Keystore) Replace(all func(yield func(key []byte) bool)) (added, remove
 	generation := s.generation
 	s.mu.Unlock()
 	err = s.kv.Range(keyspace.Key{}, whole(), func(place keyspace.Key, b []byte) bool {
-		if e, ok := parse(place, b); !ok || e.generation == generation {
+		e, ok := parse(place, b)
+		if !ok || e.generation == generation {
 			return true
 		}
-		var gone bool
-		gone, err = s.remove(place, func(e *entry) bool { return e.generation != generation })
-		removed += one(gone)
+		key := bytes.Clone(e.hash)
+		var went bool
+		went, err = s.remove(place, func(e *entry) bool { return e.generation != generation })
+		if removed += one(went); went && gone != nil {
+			gone(key)
+		}
 		return err == nil
 	})
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -134,7 +135,7 @@ func keystoreReplace(t *testing.T, durable bool, open func(t testing.TB) *keysto
 		}
 		return all
 	}
-	if _, _, err := s.Replace(slices.Values(keys(1, 2, 3))); err != nil {
+	if _, _, err := s.Replace(slices.Values(keys(1, 2, 3)), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Announced(epoch, keys(1, 2, 3)...); err != nil {
@@ -146,7 +147,7 @@ func keystoreReplace(t *testing.T, durable bool, open func(t testing.TB) *keysto
 			yield(multihash(3))
 			yield(multihash(4))
 			panic("the end of the program")
-		})
+		}, nil)
 	}()
 	if durable {
 		if err := s.Close(); err != nil {
@@ -156,13 +157,42 @@ func keystoreReplace(t *testing.T, durable bool, open func(t testing.TB) *keysto
 	}
 	old := announced{last: epoch.Unix()}
 	keystoreHolds(t, s, map[int]announced{1: old, 2: old, 3: old, 4: {due: true}})
-	if added, removed, err := s.Replace(slices.Values(keys(3, 5))); added != 1 || removed != 3 || err != nil {
+	var gone []string
+	added, removed, err := s.Replace(slices.Values(keys(3, 5)), func(key []byte) { gone = append(gone, string(key)) })
+	if added != 1 || removed != 3 || err != nil {
 		t.Fatalf("%d added, %d removed, %v", added, removed, err)
 	}
+	for _, key := range keys(1, 2, 4) {
+		if len(gone) != 3 || !slices.Contains(gone, string(key)) {
+			t.Errorf("gone are said to be %x", gone)
+		}
+	}
 	keystoreHolds(t, s, map[int]announced{3: old, 5: {due: true}})
+	t.Run("two at once", func(t *testing.T) { keystoreReplaceTwice(t, s) })
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// keystoreReplaceTwice begins a Replace in the middle of another, and expects the keys of the
+// second and no other.
+func keystoreReplaceTwice(t *testing.T, s *keystore.Keystore) {
+	ended := make(chan error, 1)
+	_, _, err := s.Replace(func(yield func([]byte) bool) {
+		yield(multihash(6))
+		go func() {
+			_, _, err := s.Replace(slices.Values([][]byte{multihash(8), multihash(9)}), nil)
+			ended <- err
+		}()
+		for range 10_000 { // time enough, if it does not wait
+			runtime.Gosched()
+		}
+		yield(multihash(7))
+	}, nil)
+	if err := errors.Join(err, <-ended); err != nil {
+		t.Fatal(err)
+	}
+	keystoreHolds(t, s, map[int]announced{8: {due: true}, 9: {due: true}})
 }
 
 // operate does something at random, and the same in the model.
@@ -214,7 +244,7 @@ func operate(t *testing.T, s *keystore.Keystore, rng *rand.Rand, some []int, key
 			k.due = k.due || !there
 			want[i] = k
 		}
-		_, _, err = s.Replace(slices.Values(keys))
+		_, _, err = s.Replace(slices.Values(keys), nil)
 	}
 	if err != nil {
 		t.Fatal(err)
