@@ -117,6 +117,9 @@ type outOfTurn struct {
 	running bool
 	again   time.Time // when another is to begin after it, zero if none
 	last    bool      // the last visit was one of its
+	failed  bool      // too few peers took some keys
+	taken   bool      // enough took others
+	idle    int       // passes in a row before it in which nothing was taken
 }
 
 // few is since when there have been so few peers that together they are less than half of
@@ -291,6 +294,24 @@ func (r *reprovider) segment() (last keyspace.Key) {
 	return last
 }
 
+// retry returns how long keys wait that too few peers took: twice as long after each pass
+// in which nothing else was taken either, but not so long that their turn comes first.
+func (r *reprovider) retry() time.Duration {
+	least := r.node.cfg.Timing.Retry
+	return max(least, min(least<<min(r.turn.idle, 16), r.period/fresh))
+}
+
+// end ends a pass.
+func (t *outOfTurn) end() {
+	switch {
+	case t.taken:
+		t.idle = 0
+	case t.failed:
+		t.idle++
+	}
+	*t = outOfTurn{at: t.again, last: true, idle: t.idle}
+}
+
 // previous makes k the key before it.
 func previous(k *keyspace.Key) {
 	for i := len(k) - 1; i >= 0; i-- {
@@ -376,7 +397,7 @@ func (r *reprovider) goOnOutOfTurn(now time.Time) {
 		case err != nil:
 			r.backOff(now)
 		case len(keys) == 0:
-			*t = outOfTurn{at: t.again, last: true}
+			t.end()
 		default:
 			r.begin(now, true, keys, end)
 		}

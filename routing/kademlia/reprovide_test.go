@@ -274,8 +274,11 @@ func TestReprovideTriesAgain(t *testing.T) {
 	if p.due() != 50 {
 		t.Fatalf("%d keys are due that nobody took", p.due())
 	}
+	if passes := p.node.Reproviding(w.now).Now.Visits; passes < 3 || passes > 5 {
+		t.Errorf("tried in %d visits in an hour, want one at once and after 5, 15, 35 minutes", passes)
+	}
 	p.refuse = nil
-	w.run(w.now.Add(10 * time.Minute))
+	w.run(w.now.Add(30 * time.Minute))
 	if p.due() != 0 || p.held(11) < 11 {
 		t.Errorf("%d keys are due, one is held by %d", p.due(), p.held(11))
 	}

@@ -231,17 +231,17 @@ func (v *visit) end(now time.Time) {
 	v.count(now, &told)
 	r.visit, r.fails = nil, 0
 	r.pause = now.Add(visitPause)
+	if len(told.Failed) > 0 {
+		r.node.KeysDue(now.Add(r.retry()))
+	}
 	if v.outOfTurn {
-		last := v.last
-		if r.turn.next = last; !r.turn.next.Next() {
-			r.turn = outOfTurn{at: r.turn.again, last: true}
+		r.turn.taken, r.turn.failed = r.turn.taken || len(told.Taken) > 0, r.turn.failed || len(told.Failed) > 0
+		if r.turn.next = v.last; !r.turn.next.Next() {
+			r.turn.end()
 		}
 	} else {
 		r.moveTo(now, v.last)
 		told.Cursor = r.cursor
-	}
-	if len(told.Failed) > 0 {
-		r.node.KeysDue(now.Add(r.node.cfg.Timing.Retry))
 	}
 	id := r.ask(func(now time.Time, _ []Key, err error) {
 		if err != nil { // what was taken may be announced once more
