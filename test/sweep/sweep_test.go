@@ -134,13 +134,20 @@ func announce(dir string) error {
 }
 
 // usage says how many seconds of the processor this program has used, and how many MiB of
-// memory at the most.
+// memory at the most. On Linux that is VmHWM: ru_maxrss begins with what the program had
+// that started this one.
 func usage() string {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return "0 0"
 	}
-	return fmt.Sprintf("%.1f %d", float64(u.Utime.Nano()+u.Stime.Nano())/1e9, u.Maxrss>>10)
+	peak := u.Maxrss
+	if status, err := os.ReadFile("/proc/self/status"); err == nil {
+		if _, of, found := strings.Cut(string(status), "VmHWM:"); found {
+			_, _ = fmt.Sscan(of, &peak) // in KiB, as ru_maxrss
+		}
+	}
+	return fmt.Sprintf("%.1f %d", float64(u.Utime.Nano()+u.Stime.Nano())/1e9, peak>>10)
 }
 
 // state is what the program has said last.
