@@ -49,6 +49,8 @@ type target struct {
 	fails   int      // in a row
 	pause   time.Time
 	dropped bool
+	slow    bool // it took nothing in time, in this visit or one before
+	again   bool // it was slow before: it gets one try
 }
 
 // batch is announcements on their way to one peer.
@@ -77,7 +79,8 @@ func (d *delivery) assign(i int, near []*Contact) {
 func (d *delivery) give(i int, p *Contact) {
 	t := d.by[p]
 	if t == nil {
-		t = &target{to: p, size: firstBatch}
+		_, slow := d.visit.r.slow[p.ID]
+		t = &target{to: p, size: firstBatch, slow: slow, again: slow}
 		d.by[p] = t
 		d.targets = append(d.targets, t)
 	}
@@ -112,6 +115,9 @@ func (d *delivery) pass(now time.Time) {
 		if t.busy || t.dropped || len(t.queue) == 0 || now.Before(t.pause) || !now.Before(d.until) {
 			continue
 		}
+		if t.again && d.visit.r.waits(t.to) {
+			continue // that is its one try
+		}
 		b := &batch{delivery: d, to: t, sent: instantOf(now)}
 		n := min(t.size, len(t.queue))
 		b.keys = make([]Key, 0, n)
@@ -128,20 +134,43 @@ func (d *delivery) pass(now time.Time) {
 	}
 }
 
-// over reports whether nothing is left to be sent or waited for.
+// over reports whether nothing is left to be sent or waited for. Peers that take nothing in
+// time are not waited for if enough others hold each key.
 func (d *delivery) over(now time.Time) bool {
 	if !now.Before(d.until) {
 		return true
 	}
-	if d.out > 0 {
-		return false
-	}
+	slow := false
 	for _, t := range d.targets {
-		if len(t.queue) > 0 && !t.dropped {
+		if t.busy || len(t.queue) > 0 && !t.dropped {
+			if !t.slow {
+				return false
+			}
+			slow = true
+		}
+	}
+	return !slow || d.served(now)
+}
+
+// served reports whether enough peers hold each key.
+func (d *delivery) served(now time.Time) bool {
+	need := d.needed(now)
+	for _, n := range d.holders {
+		if int(n) < need {
 			return false
 		}
 	}
 	return true
+}
+
+// waits reports whether a batch is on its way to a peer.
+func (u *underWay) waits(to *Contact) bool {
+	for _, b := range u.batches {
+		if b.to.to.ID == to.ID {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *delivery) nextDeadline() time.Time {
@@ -164,9 +193,14 @@ func (b *batch) ended(now time.Time, taken int, err error) {
 	taken = min(max(0, taken), len(b.keys))
 	if taken > 0 {
 		n.useful(now, t.to)
+		delete(d.visit.r.slow, t.to.ID)
+		t.slow, t.again = false, false
 	}
-	if d.visit.r.visit != d.visit {
-		return // it is over
+	if v := d.visit.r.visit; v != d.visit {
+		if v != nil {
+			v.step(now) // which may have waited for it
+		}
+		return
 	}
 	t.busy = false
 	d.out--
@@ -191,7 +225,11 @@ func (d *delivery) refusal(now time.Time, b *batch, taken int, err error) {
 		t.fails = 0
 	}
 	t.fails++
-	patient := errors.Is(err, protocol.ErrRefused) || errors.Is(err, protocol.ErrTimeout) || errors.Is(err, protocol.ErrLocal)
+	if taken == 0 && errors.Is(err, protocol.ErrTimeout) {
+		t.slow = true
+		d.visit.r.slow[t.to.ID] = now
+	}
+	patient := !t.again && (errors.Is(err, protocol.ErrRefused) || errors.Is(err, protocol.ErrTimeout) || errors.Is(err, protocol.ErrLocal))
 	if !patient || t.fails > maxRefusals {
 		d.drop(now, b, err)
 		return

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/keyspace"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // Keys is the store of the keys that a Node keeps announced, as the Node uses it: it asks,
@@ -104,10 +105,12 @@ type reprovider struct {
 	stats ReprovideStats
 }
 
-// underWay is the Node's side of Announcer: the batches that have not ended.
+// underWay is the Node's side of Announcer: the batches that have not ended, and which peers
+// took nothing in time, and when; that is forgotten after chartLife.
 type underWay struct {
 	lastBatch BatchID
 	batches   map[BatchID]*batch
+	slow      map[peer.ID]time.Time
 }
 
 // outOfTurn is the pass through the keys that are due.
@@ -176,6 +179,7 @@ func (n *Node) SetKeys(now time.Time, keys Keys, to Announcer, at Cursor) {
 		r.cursor = Cursor{Began: now, Next: n.self.Key} // the first time, or the clock was set
 	}
 	r.stats.Now.Began = r.cursor.Began
+	r.slow = make(map[peer.ID]time.Time)
 	r.wake, r.few = now, few{since: now}
 }
 

@@ -1,10 +1,12 @@
 package kademlia
 
 import (
+	"maps"
 	"time"
 
 	"github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/keyspace"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 const (
@@ -60,6 +62,7 @@ func (r *reprovider) begin(now time.Time, outOfTurn bool, keys []Key, end keyspa
 	v := &visit{r: r, outOfTurn: outOfTurn, began: now, keys: keys, last: end}
 	v.delivery.visit = v
 	r.visit = v
+	maps.DeleteFunc(r.slow, func(_ peer.ID, at time.Time) bool { return now.Sub(at) > chartLife })
 	c := &r.chart
 	if now.Sub(c.since) > chartLife || len(c.peers) < c.k { // few: more may have come
 		*c = chart{k: r.node.cfg.K}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/kdht/kdht/protocol"
 )
 
 // Whoever begins while most of the network is not there yet, or does not answer, does not
@@ -94,5 +96,29 @@ func TestCycleWithoutKeysBeforeOurPlace(t *testing.T) {
 	}
 	if s := p.node.Reproviding(w.now); !s.Began.Equal(began.Add(22 * time.Hour)) {
 		t.Errorf("began after %v", s.Began.Sub(began))
+	}
+}
+
+// A peer that takes nothing in time holds nobody up: a visit ends when enough others hold
+// its keys, and for a while the peer gets one try a visit, one at a time.
+func TestVisitDoesNotWaitForTheSlow(t *testing.T) {
+	w := newWorld(t, 1)
+	w.grow(25, calmTables)
+	p := publish(w.order[0], 9000) // three visits, of nearly the same peers
+	slow, tries := w.order[7].contact.ID, 0
+	p.refuse = func(to *Contact, n int) (int, error) {
+		if to.ID == slow {
+			tries++
+			return 0, protocol.ErrTimeout
+		}
+		return n, nil
+	}
+	w.run(w.now.Add(30 * time.Second))
+	s := p.node.Reproviding(w.now).Now
+	if p.due() > 0 || s.Visits < 3 || s.Longest > 20*time.Second {
+		t.Errorf("%d keys are due after %d visits, of which one took %v", p.due(), s.Visits, s.Longest)
+	}
+	if tries < 2 || tries > s.Visits+1 {
+		t.Errorf("%d tries in %d visits", tries, s.Visits)
 	}
 }
