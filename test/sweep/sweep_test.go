@@ -43,9 +43,11 @@ var (
 )
 
 const (
-	// childDir names the directory of the program that announces, childSeed where it joins.
-	childDir, childSeed, childKeys = "KDHT_TEST_SWEEP_DIR", "KDHT_TEST_SWEEP_SEED", "KDHT_TEST_SWEEP_KEYS"
-	replicas                       = 20
+	// childDir names the directory of the program that announces, childSeed where it joins,
+	// childK its k: so small that all nodes are half of it, because a node that finds fewer
+	// waits for others before it takes its keys for announced.
+	childDir, childSeed, childKeys, childK = "KDHT_TEST_SWEEP_DIR", "KDHT_TEST_SWEEP_SEED", "KDHT_TEST_SWEEP_KEYS", "KDHT_TEST_SWEEP_K"
+	replicas                               = 20
 	// visit is how many keys a node announces before it notes that it has.
 	visit = 4096
 )
@@ -98,11 +100,11 @@ func announce(dir string) error {
 	if err != nil {
 		return err
 	}
-	var n int
-	if _, err := fmt.Sscan(os.Getenv(childKeys), &n); err != nil {
+	var n, k int
+	if _, err := fmt.Sscan(os.Getenv(childKeys)+" "+os.Getenv(childK), &n, &k); err != nil {
 		return err
 	}
-	h, d, err := member(dir+".key", routing.Config{Mode: routing.ModeClient, Stores: routing.Stores{Keys: own}}, *seed)
+	h, d, err := member(dir+".key", routing.Config{Mode: routing.ModeClient, K: k, Stores: routing.Stores{Keys: own}}, *seed)
 	if err != nil {
 		return err
 	}
@@ -165,7 +167,8 @@ func child(t *testing.T, dir string, seed peer.AddrInfo, enough func(state) bool
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childDir+"="+dir, childSeed+"="+addrs[0].String(), fmt.Sprintf("%s=%d", childKeys, *keys))
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childSeed+"="+addrs[0].String(), fmt.Sprintf("%s=%d", childKeys, *keys),
+		fmt.Sprintf("%s=%d", childK, min(replicas, 2**nodes)))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
