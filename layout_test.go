@@ -41,7 +41,7 @@ var imports = map[string]layout.ImportRule{
 	"routing":           {Ours: []string{"protocol", "protocol/keyspace", "protocol/profile", "protocol/rpc", "routing/crawl", "routing/kademlia", "routing/snapshot", "store", "store/keystore", "host"}},
 	"routing/amino":     {Ours: []string{"protocol/profile", "protocol/rpc", "store", "routing"}},
 	"routing/dual":      {Ours: []string{"routing"}},
-	".":                 {Ours: []string{"protocol/profile", "routing", "routing/dual", "routing/snapshot", "store", "store/keystore"}},
+	".":                 {Ours: []string{"protocol", "protocol/profile", "routing", "routing/dual", "routing/snapshot", "store", "store/keystore"}},
 	"cmd/...":           {Ours: []string{"*"}},
 	"examples/...":      {Ours: []string{"*"}},
 	"test/...":          {Ours: []string{"*"}},

@@ -2,9 +2,11 @@ package kdht
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
+	kprotocol "github.com/kdht/kdht/protocol"
 	"github.com/kdht/kdht/protocol/profile"
 	"github.com/kdht/kdht/routing"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -97,6 +99,21 @@ func V1ProtocolOverride(id protocol.ID) Option {
 	return func(s *settings) error {
 		s.override = id
 		return checkPart("V1ProtocolOverride", "myapp/kad/1.0.0", id)
+	}
+}
+
+// Format serves the same requests in another message format, too, under a protocol id of
+// its own. Members among themselves speak the network's; see routing.NewCaller for who
+// asks in this one.
+func Format(id protocol.ID, codec kprotocol.Codec) Option {
+	return func(s *settings) error {
+		formats := maps.Clone(s.Serving.Formats) // a preset's stays as it is
+		if formats == nil {
+			formats = make(map[protocol.ID]kprotocol.Codec)
+		}
+		formats[id] = codec
+		s.Serving.Formats = formats
+		return nil
 	}
 }
 

@@ -130,6 +130,9 @@ type Serving struct {
 	// OnRequest is called with every request before it is handled, on the
 	// goroutine of its stream. It must be quick and must not keep or change req.
 	OnRequest RequestHook
+	// Formats serve the same requests in further message formats, each under a protocol
+	// id of its own, within the same limits. What they serve is not in Stats.
+	Formats map[coreprotocol.ID]protocol.Codec
 	// Streams bounds frames and streams; its Protocol is overwritten.
 	Streams host.Config
 	// ModeDelay is for how long without a break reachability must ask for the other
@@ -210,6 +213,11 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Protocol == c.JSONProtocol {
 		return c, fmt.Errorf("kdht: %s cannot be both Protocol and JSONProtocol: a protocol id stands for one format", c.Protocol)
+	}
+	for id, codec := range c.Serving.Formats {
+		if id == "" || codec == nil || id == c.Protocol || id == c.JSONProtocol {
+			return c, fmt.Errorf("kdht: format %q: give a codec, and a protocol id that stands for no other format here", id)
+		}
 	}
 	if c.Mode < ModeServer || c.Mode > ModeAutoServer {
 		return c, fmt.Errorf("kdht: there is no mode %d: use ModeServer, ModeClient, ModeAuto or ModeAutoServer", c.Mode)

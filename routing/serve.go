@@ -49,6 +49,9 @@ func newServer(d *DHT) server {
 	if d.cfg.JSONProtocol != "" {
 		s.json = s.add(d, d.cfg.JSONProtocol, protocol.JSON, answers)
 	}
+	for id, codec := range d.cfg.Serving.Formats {
+		s.add(d, id, codec, answers)
+	}
 	return s
 }
 

@@ -40,6 +40,7 @@ func TestOptions(t *testing.T) {
 		}},
 		"ProtocolExtension":  {kdht.ProtocolExtension("/lan"), func(c *routing.Config) bool { return c.Protocol == "/kdht/lan/kad/1.0.0" }},
 		"V1ProtocolOverride": {kdht.V1ProtocolOverride("/y"), func(c *routing.Config) bool { return c.Protocol == "/y" && c.JSONProtocol == "" }},
+		"Format":             {kdht.Format("/f", protocol.JSON), func(c *routing.Config) bool { return c.Serving.Formats["/f"] == protocol.JSON }},
 		"BucketSize":         {kdht.BucketSize(7), func(c *routing.Config) bool { return c.K == 7 }},
 		"Concurrency":        {kdht.Concurrency(7), func(c *routing.Config) bool { return c.Alpha == 7 }},
 		"DisableLookupCache": {kdht.DisableLookupCache(), func(c *routing.Config) bool { return c.Timing.Cache < 0 }},
