@@ -15,6 +15,10 @@ func TestExamplePrograms(t *testing.T) {
 		"minimal":   `the first node has "stored by the second node"`,
 		"embed":     "Alice is connected to Bob: true",
 		"validator": "Ada's best score is 4711",
+		"codec":     `the answer in CBOR: "kept as protobuf, read as CBOR"`,
+		"chat":      "eve was heard by 2",
+		"store":     `after a restart: "kept in a folder"`,
+		"private":   "a stranger gets in: false",
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
