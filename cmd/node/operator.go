@@ -98,7 +98,9 @@ func (o *operator) listen(ctx context.Context, hangups <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-hangups:
+			o.app.tellReloading()
 			done, err := o.Reload(ctx)
+			o.app.tellReady("")
 			if err != nil {
 				o.app.note("the config file was not taken: %v", err)
 				continue

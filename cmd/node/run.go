@@ -146,6 +146,7 @@ func (a *app) runNode(cmd *cobra.Command, f *runFlags) error {
 	if a.session.name == "" && strings.HasPrefix(place.Name, config.FirstName+"-") {
 		a.note("another node runs here already, so this one is %q: use it with --name %s", place.Name, place.Name)
 	}
+	a.tellReady("runs")
 	return a.stay(ctx, n)
 }
 
@@ -158,6 +159,7 @@ func (a *app) stay(ctx context.Context, n *live.Node) error {
 		a.join(joining, n)
 	}()
 	<-ctx.Done()
+	a.tellStopping()
 	stop()
 	<-joined
 	return stopped(ctx)
@@ -228,6 +230,7 @@ func (a *app) join(ctx context.Context, n *live.Node) {
 		return
 	}
 	a.note("joined, knows %s", count(n.Peers(), "peer"))
+	a.tell("runs, has joined its network")
 	if a.json {
 		_ = writeJSON(a.stdout, map[string]any{"joined": true, "peers": n.Peers()})
 	}

@@ -79,9 +79,13 @@ func hold(name, path string) (*Identity, error) {
 	return &Identity{Name: name, KeyFile: path, Key: key, lock: file}, nil
 }
 
-// LoadKey returns the key in a file, made if it does not exist.
+// LoadKey returns the key in a file, made if it does not exist and is no credential.
 func LoadKey(path string) (crypto.PrivKey, error) {
-	key, err := build.LoadOrCreateKey(path)
+	read := build.LoadOrCreateKey
+	if isCredential(path) {
+		read = readCredential
+	}
+	key, err := read(path)
 	if err != nil {
 		return nil, control.AsError(err)
 	}
