@@ -43,7 +43,7 @@ func (d described) Register(c prometheus.Collector) error {
 	return nil
 }
 
-func (d described) MustRegister(...prometheus.Collector)  { panic("BUG: not called") }
+func (d described) MustRegister(...prometheus.Collector) { panic("BUG: not called") }
 func (d described) Unregister(prometheus.Collector) bool { return true }
 
 // known returns every metric of a DHT, and those that `kdht run` has besides.
