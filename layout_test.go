@@ -44,6 +44,7 @@ var imports = map[string]layout.ImportRule{
 	".":                 {Ours: []string{"protocol", "protocol/profile", "routing", "routing/dual", "routing/snapshot", "store", "store/keystore"}},
 	"cmd/...":           {Ours: []string{"*"}},
 	"examples/...":      {Ours: []string{"*"}},
+	"deploy/...":        {},
 	"test/...":          {Ours: []string{"*"}},
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -63,10 +64,13 @@ const (
 	groupLook  = "look"
 )
 
+// released is the version of a release: the linker sets it (see deploy/release).
+var released string
+
 // version is what the build knows of itself.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version + " " + info.GoVersion
+		return cmp.Or(released, info.Main.Version) + " " + info.GoVersion
 	}
 	return "unknown"
 }
