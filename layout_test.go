@@ -228,7 +228,7 @@ func TestLayoutLibrariesLinkNoneOfTheProgram(t *testing.T) {
 	programs := []string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/schollz/progressbar/v3", "golang.org/x/term", "github.com/pelletier/go-toml/v2",
 		"github.com/ipfs/boxo/routing/http/server", "github.com/gorilla/mux", "github.com/rs/cors", "github.com/slok/go-http-metrics/middleware",
-		"github.com/prometheus/client_golang/prometheus/promhttp",
+		"github.com/prometheus/client_golang/prometheus/promhttp", "github.com/coreos/go-systemd/v22/daemon",
 	}
 	own := linked(t, "./cmd/node")
 	libraries := linked(t, ".", "./host/...", "./protocol/...", "./routing/...", "./store/...")
