@@ -96,8 +96,8 @@ func TestSpans(t *testing.T) {
 		t.Errorf("events %v, want %v", s.events, want)
 	}
 	for name, want := range map[string]string{"kdht.network": string(d.Protocol()), "kdht.peer": d.ID().String(), "kdht.asked": "2", "kdht.answered": "2", "kdht.failed": "0"} {
-		if got := s.attrs[name]; got.Emit() != want {
-			t.Errorf("%s is %q, want %q", name, got.Emit(), want)
+		if got := s.attrs[name]; got.String() != want {
+			t.Errorf("%s is %q, want %q", name, got.String(), want)
 		}
 	}
 	if hash := s.attrs["kdht.key.hash"].AsString(); len(hash) != 64 || slices.Contains(slices.Collect(maps.Keys(s.attrs)), "kdht.key") {
