@@ -15,24 +15,16 @@ import (
 // nearest: a ball. Where balls lie side by side without a gap, the k nearest to any key
 // are known whose own ball lies inside.
 //
-// Invariant: peers are in the order of their keys, each once; whole is ascending, and no
-// two of its spans touch.
+// Invariant: peers has each once; whole is ascending, and no two of its spans touch.
 type chart struct {
 	k     int
 	since time.Time // when the first of its lookups ended
-	peers []*Contact
+	peers shelf
 	whole []span // everybody there is known
-	room  []reach
 }
 
 // span is a part of the keyspace by the first 64 bits of its keys, both ends included.
 type span struct{ from, to uint64 }
-
-// reach is how far a peer is from a key, by the first 64 bits.
-type reach struct {
-	far  uint64
-	peer *Contact
-}
 
 // note takes in the end of a lookup. all says whether those it found are all there are if
 // they are fewer than k.
@@ -41,8 +33,8 @@ func (c *chart) note(now time.Time, target *keyspace.Key, closest []*Contact, al
 		c.since = now
 	}
 	for _, p := range closest {
-		if i, known := c.find(&p.Key); !known {
-			c.peers = slices.Insert(c.peers, i, p)
+		if i, known := c.peers.find(&p.Key); !known {
+			c.peers = slices.Insert(c.peers, i, place{prefixOf(&p.Key), p})
 		}
 	}
 	if len(closest) < c.k {
@@ -60,44 +52,25 @@ func (c *chart) note(now time.Time, target *keyspace.Key, closest []*Contact, al
 
 // forget takes out a peer that is not there.
 func (c *chart) forget(p *Contact) {
-	if i, known := c.find(&p.Key); known {
+	if i, known := c.peers.find(&p.Key); known {
 		c.peers = slices.Delete(c.peers, i, i+1)
 	}
 }
 
-func (c *chart) find(key *keyspace.Key) (int, bool) {
-	return slices.BinarySearchFunc(c.peers, key, func(p *Contact, key *keyspace.Key) int { return p.Key.Compare(key) })
-}
-
-// nearest appends those known, the nearest to key first, and reports whether the first k
-// of them are the k nearest of all.
-func (c *chart) nearest(dst []*Contact, key *keyspace.Key) (near []*Contact, sure bool) {
-	center := prefixOf(key)
-	c.room = c.room[:0]
-	for _, p := range c.peers {
-		c.room = append(c.room, reach{center ^ prefixOf(&p.Key), p})
-	}
-	slices.SortFunc(c.room, func(a, b reach) int {
-		switch {
-		case a.far < b.far:
-			return -1
-		case a.far > b.far:
-			return 1
-		}
-		return a.peer.Key.Compare(&b.peer.Key)
-	})
-	for i := range c.room {
-		dst = append(dst, c.room[i].peer)
-	}
-	if len(c.room) < c.k {
-		return dst, c.covers(span{0, 1<<64 - 1})
+// nearest appends n of those known, the nearest to key first, and reports whether the first
+// k of them are the k nearest of all. n is k or more.
+func (c *chart) nearest(dst []*Contact, key *keyspace.Key, n int) (near []*Contact, sure bool) {
+	first, center := len(dst), prefixOf(key)
+	near = c.peers.descend(dst, key, center, 0, len(c.peers), first+n)
+	if len(near)-first < c.k {
+		return near, c.covers(span{0, 1<<64 - 1})
 	}
 	sure = true
-	ball(center, c.room[c.k-1].far, func(s span) bool {
+	ball(center, center^prefixOf(&near[first+c.k-1].Key), func(s span) bool {
 		sure = c.covers(s)
 		return sure
 	})
-	return dst, sure
+	return near, sure
 }
 
 // ball calls f, until it returns false, for the spans that together are all that is nearer

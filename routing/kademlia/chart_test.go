@@ -36,13 +36,13 @@ func TestChartProperty(t *testing.T) {
 					t.Fatalf("spans touch: %x", c.whole)
 				}
 			}
-			if got, ok := c.nearest(nil, &key); !ok || !slices.Equal(got[:min(c.k, len(got))], nearest(&key)) {
+			if got, ok := c.nearest(nil, &key, c.k); !ok || !slices.Equal(got[:min(c.k, len(got))], nearest(&key)) {
 				t.Fatal("a key that was looked up is not sure")
 			}
 		}
 		for range 50 {
 			key := keyspace.KeyOf(binary.BigEndian.AppendUint64(nil, rng.Uint64()))
-			got, ok := c.nearest(nil, &key)
+			got, ok := c.nearest(nil, &key, c.k)
 			all++
 			if !ok {
 				continue
@@ -86,7 +86,7 @@ func TestChartTakesFewLookups(t *testing.T) {
 		}
 		for _, last := range []bool{false, true} {
 			for _, at := range places {
-				_, sure := c.nearest(nil, &at)
+				_, sure := c.nearest(nil, &at, c.k)
 				if !c.covers(span{prefixOf(&at), prefixOf(&at)}) || last && !sure {
 					c.note(epoch, &at, nearest(&at), false)
 					lookups++

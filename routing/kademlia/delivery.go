@@ -248,7 +248,7 @@ func (d *delivery) drop(now time.Time, b *batch, err error) {
 	r.node.suspect(now, &request{to: t.to, sent: b.sent}, err)
 	var near []*Contact
 	for _, i := range t.queue {
-		near, _ = r.chart.nearest(near[:0], &d.visit.keys[i].Place)
+		near, _ = r.chart.nearest(near[:0], &d.visit.keys[i].Place, len(r.chart.peers))
 		if p := d.another(int(i), near); p != nil {
 			d.give(int(i), p)
 		}

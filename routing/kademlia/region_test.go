@@ -94,34 +94,47 @@ func TestRegionAlways(t *testing.T) {
 	}
 }
 
-// The size of networks is told to within a fifth, of large and small ones, and
-// chance is not taken for an attack.
+// The size of networks is told to within a quarter, of large and small ones, by the
+// median of three nodes, each in a network of its own: what one of them tells deviates by 7 %,
+// and a few hundred peers may lie unevenly. Chance is not taken for an attack.
 func TestNetworkSize(t *testing.T) {
-	// The median of 17 samples of 20 peers deviates by 7 % of the truth; networks of a few hundred are not even themselves.
 	for _, peers := range []int{0, 1, 19, 50, 500, 5000} {
-		w := newTown(t, rand.Uint64(), peers)
-		r := w.move(nil)
-		dense := 0
-		for range 200 {
-			res := w.await(func(done func(time.Time, Result)) {
-				r.node.FindValue(w.now, fmt.Append(nil, w.rng.Uint64()), ValueOptions{}, done)
-			})
-			if res.Report.Dense {
-				dense++
-			}
+		var told [3]float64
+		for i := range told {
+			told[i] = toldSize(t, peers)
 		}
-		size, samples := r.node.NetworkSize(w.now)
-		if math.Abs(size-float64(peers)) > max(0.35*float64(peers), 20) || peers >= 50 && samples != maxSamples+1 {
-			t.Errorf("%d peers are taken for %.0f, by %d samples", peers, size, samples)
-		}
-		if dense > 2 {
-			t.Errorf("of 200 lookups among %d peers %d are taken for attacked", peers, dense)
-		}
-		w.now = w.now.Add(sampleLife + time.Second)
-		if _, samples := r.node.NetworkSize(w.now); samples > 1 {
-			t.Errorf("%d samples are left after %v", samples, sampleLife)
+		slices.Sort(told[:])
+		if math.Abs(told[1]-float64(peers)) > max(0.25*float64(peers), 20) {
+			t.Errorf("%d peers are taken for %.0f", peers, told)
 		}
 	}
+}
+
+// toldSize returns how many peers a newcomer to a network of so many takes it for.
+func toldSize(t *testing.T, peers int) float64 {
+	w := newTown(t, rand.Uint64(), peers)
+	r := w.move(nil)
+	dense := 0
+	for range 200 {
+		res := w.await(func(done func(time.Time, Result)) {
+			r.node.FindValue(w.now, fmt.Append(nil, w.rng.Uint64()), ValueOptions{}, done)
+		})
+		if res.Report.Dense {
+			dense++
+		}
+	}
+	size, samples := r.node.NetworkSize(w.now)
+	if peers >= 50 && samples != maxSamples+1 {
+		t.Errorf("the size of %d peers is told by %d samples", peers, samples)
+	}
+	if dense > 2 {
+		t.Errorf("of 200 lookups among %d peers %d are taken for attacked", peers, dense)
+	}
+	w.now = w.now.Add(sampleLife + time.Second)
+	if _, samples := r.node.NetworkSize(w.now); samples > 1 {
+		t.Errorf("%d samples are left after %v", samples, sampleLife)
+	}
+	return size
 }
 
 // Looking for one key again and again, or having others do so, is one sample.

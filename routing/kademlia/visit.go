@@ -66,7 +66,7 @@ func (r *reprovider) begin(now time.Time, outOfTurn bool, keys []Key, end keyspa
 	c := &r.chart
 	if now.Sub(c.since) > chartLife || len(c.peers) < c.k { // few: more may have come
 		*c = chart{k: r.node.cfg.K}
-	} else if _, sure := c.nearest(nil, &keys[0].Place); !sure {
+	} else if _, sure := c.nearest(nil, &keys[0].Place, c.k); !sure {
 		*c = chart{k: r.node.cfg.K}
 	}
 	v.explore(now)
@@ -90,7 +90,7 @@ func (r *reprovider) stale(now time.Time, keys []Key) []Key {
 // are of keys where nobody has looked, because those tell most, while there are any.
 func (v *visit) explore(now time.Time) {
 	c := &v.r.chart
-	near, sure := c.nearest(nil, &v.keys[0].Place)
+	near, sure := c.nearest(nil, &v.keys[0].Place, c.k)
 	if v.doubtful { // another lookup would fare no better
 		v.cut(near)
 		v.deliver(now)
@@ -108,7 +108,7 @@ func (v *visit) explore(now time.Time) {
 		}
 	}
 	for ; v.at < len(v.keys) && v.lookups < maxLookups; v.at++ {
-		if near, sure = c.nearest(near[:0], &v.keys[v.at].Place); !sure {
+		if near, sure = c.nearest(near[:0], &v.keys[v.at].Place, c.k); !sure {
 			v.lookUp(now, &v.keys[v.at])
 			return
 		}
@@ -170,7 +170,7 @@ func (v *visit) deliver(now time.Time) {
 	least := n.leastSize(now)
 	var near []*Contact
 	for i := range v.keys {
-		near, _ = v.r.chart.nearest(near[:0], &v.keys[i].Place)
+		near, _ = v.r.chart.nearest(near[:0], &v.keys[i].Place, n.cfg.K)
 		if n.cfg.Region == RegionAlways || n.cfg.Region == RegionWhenDense && len(near) >= n.cfg.K &&
 			dense(least, n.cfg.K, prefixOf(&v.keys[i].Place)^prefixOf(&near[n.cfg.K-1].Key)) {
 			v.alone = append(v.alone, i)

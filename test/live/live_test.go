@@ -134,7 +134,7 @@ func TestSmallTown(t *testing.T) {
 				if failure != live.None {
 					return
 				}
-				if f, err := town.Newcomer(t.Context(), live.Closest, ops); err != nil || f.Sent > 4*nodes || f.Met > 2*nodes {
+				if f, err := town.Newcomer(t.Context(), live.Closest, ops); err != nil || f.Sent > 3*nodes || f.Met > 2*nodes {
 					t.Errorf("a new client's first operation took %d requests and %d dials, %v", f.Sent, f.Met, err)
 				}
 			})
