@@ -3,21 +3,24 @@ package dashboard
 import (
 	"fmt"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/kdht/kdht/cmd/node/internal/control"
+	"github.com/kdht/kdht/cmd/node/internal/health"
 	"github.com/kdht/kdht/routing"
 	"github.com/kdht/kdht/routing/kademlia"
 )
 
-// Level says how bad a Hint is.
-type Level string
+// Level says how bad a Hint is: as `kdht health` judges, or only worth a note.
+type Level = health.Level
 
 // The levels.
 const (
-	Fine Level = "ok"
-	Note Level = "note"
-	Warn Level = "warn"
-	Bad  Level = "bad"
+	Fine = health.OK
+	Note = Level("note")
+	Warn = health.Warn
+	Bad  = health.Bad
 )
 
 // Hint is one thing about a node's health in plain words: what is so, what it means or what
@@ -87,26 +90,29 @@ func peers(n int) string {
 }
 
 func storage(f *facts) *Hint {
-	switch {
-	case f.disk == nil:
-	case f.disk.Refused != "":
-		return &Hint{Bad, "No values are taken", "The disk refuses them: " + control.Clean(f.disk.Refused) + ". Make room, then restart the node.", "records"}
-	case f.disk.Lost+f.disk.Unreadable > 0:
-		return &Hint{Warn, "Files were damaged", fmt.Sprintf("%d places could not be read and %d records are gone. Others hold copies; look at the disk before it gets worse.", f.disk.Unreadable, f.disk.Lost), "records"}
+	return judged(health.Disk(f.disk), map[Level]string{Bad: "No values are taken", Warn: "Files were damaged"}, "records")
+}
+
+func company(f *facts) *Hint {
+	waiting := "Alone"
+	if f.status.Joining {
+		waiting = "Nobody is known yet"
+	}
+	if h := judged(health.Company(f.status), map[Level]string{Bad: "Nobody is known", Warn: waiting}, "peers"); h != nil {
+		return h
+	}
+	if n := f.status.Peers; n < 3 && f.size <= 2*n {
+		return &Hint{Note, "A small network", fmt.Sprintf("Only %s known: a record lives as long as they do. Add nodes with kdht run --bootstrap.", peers(n)), "table"}
 	}
 	return nil
 }
 
-func company(f *facts) *Hint {
-	switch n := f.status.Peers; {
-	case n == 0 && !f.status.Joining:
-		return &Hint{Warn, "Alone", "It has nobody to join through, as the first node of a network. Add a node with kdht run --bootstrap and this node's address.", "peers"}
-	case n == 0:
-		return &Hint{Bad, "Nobody is known", "Nothing can be found or stored. " + sentence(f.status.Lonely), "peers"}
-	case n < 3 && f.size <= 2*n:
-		return &Hint{Note, "A small network", fmt.Sprintf("Only %s known: a record lives as long as they do. Add nodes with kdht run --bootstrap.", peers(n)), "table"}
+// judged is what `kdht health` says as well, nil if that is well.
+func judged(f health.Finding, titles map[Level]string, screen string) *Hint {
+	if f.Level == Fine {
+		return nil
 	}
-	return nil
+	return &Hint{f.Level, titles[f.Level], sentence(f.What) + " " + sentence(f.Hint), screen}
 }
 
 // sentence makes a line of an error one.
@@ -114,7 +120,8 @@ func sentence(text string) string {
 	if text == "" {
 		return ""
 	}
-	return control.Clean(text) + "."
+	first, n := utf8.DecodeRuneInString(text)
+	return control.Clean(string(unicode.ToUpper(first))+text[n:]) + "."
 }
 
 func role(f *facts) *Hint {

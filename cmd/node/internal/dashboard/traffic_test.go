@@ -66,8 +66,9 @@ func TestHints(t *testing.T) {
 	for want, spoil := range map[string]func(*facts){
 		"ok All is well": func(*facts) {},
 		"bad Nobody is known": func(f *facts) {
-			f.status.Peers, f.status.Joining, f.status.Lonely = 0, true, "12 connected, 0 speak it"
+			f.status.Peers, f.status.Joining, f.status.Lonely, f.status.Uptime = 0, true, "12 connected, 0 speak it", 60
 		},
+		"warn Nobody is known yet":   func(f *facts) { f.status.Peers, f.status.Joining, f.status.Uptime = 0, true, 3 },
 		"warn Alone":                 func(f *facts) { f.status.Peers = 0 },
 		"note A small network":       func(f *facts) { f.status.Peers, f.size = 1, 1 },
 		"note This node is a client": func(f *facts) { f.status.Mode = "client" },

@@ -34,7 +34,7 @@ const settling = 30
 
 // Judge looks at a node. What is nil is not looked at.
 func Judge(s *control.Status, t *control.Throttle, r *control.Records) (all []Finding) {
-	all = append(all, peers(s), role(s))
+	all = append(all, Company(s), role(s))
 	if s.LAN != nil && s.LAN.Lonely != "" {
 		all = append(all, Finding{"lan", Warn, "knows nobody in the local network", control.Clean(s.LAN.Lonely)})
 	}
@@ -42,7 +42,11 @@ func Judge(s *control.Status, t *control.Throttle, r *control.Records) (all []Fi
 		all = append(all, load(t), limits(t))
 	}
 	if r != nil {
-		all = append(all, disk(r))
+		kept := r.Disk
+		if r.Dir == "" {
+			kept = nil
+		}
+		all = append(all, Disk(kept))
 	}
 	return all
 }
@@ -58,7 +62,8 @@ func Worst(all []Finding) Level {
 	return worst
 }
 
-func peers(s *control.Status) Finding {
+// Company says whether the node has found others.
+func Company(s *control.Status) Finding {
 	what := fmt.Sprintf("knows %d peers, has %d connections", s.Peers, s.Connections)
 	switch {
 	case s.Peers > 0:
@@ -115,9 +120,10 @@ func limits(t *control.Throttle) Finding {
 	return Finding{"limits", OK, what, ""}
 }
 
-func disk(r *control.Records) Finding {
-	switch d := r.Disk; {
-	case d == nil || r.Dir == "":
+// Disk says whether the files are whole and take more; nil if there are none.
+func Disk(d *control.Disk) Finding {
+	switch {
+	case d == nil:
 		return Finding{"records", OK, "kept in memory", ""}
 	case d.Refused != "":
 		return Finding{"records", Bad, "no values are taken: " + control.Clean(d.Refused), "make room on the disk, or move --data-dir to another, and start the node again"}
