@@ -37,7 +37,7 @@ func TestDockerfile(t *testing.T) {
 	u.env = nil
 	data := filepath.Join(u.home, "d")
 	for _, set := range strings.Fields(caught(t, file, `(?m)^ENV (.*)$`)) {
-		u.env = append(u.env, strings.NewReplacer("=/data", "="+data, "=/tmp", "="+u.home).Replace(set))
+		u.env = append(u.env, strings.NewReplacer("=/data", "="+data, "=/run", "="+u.home).Replace(set))
 	}
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
